@@ -1,0 +1,178 @@
+//! What is wrong with a payload, where, and in which field.
+
+use std::fmt;
+
+/// The fault itself; one variant for each thing a sender can get wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Fault {
+    /// No decoder for this route in this version.
+    RouteNotDecodable,
+    /// Protobuf: the message ends inside a field.
+    Truncated,
+    /// Protobuf: a varint of more than ten bytes, or one past 64 bits.
+    VarintOverlong,
+    /// Protobuf: a length that reaches past the end of its message.
+    LengthPastEnd,
+    /// Protobuf: field number 0.
+    FieldNumberZero,
+    /// Protobuf: wire type 6 or 7.
+    WireTypeUnknown,
+    /// Protobuf: a known field with a wire type it cannot have.
+    WireTypeWrong,
+    /// Protobuf: a group's end without its start, or of another number.
+    GroupUnbalanced,
+    /// Values nested deeper than the limit.
+    NestingOverLimit,
+    /// Text that is not UTF-8 where the protocol demands it.
+    TextNotUtf8,
+    /// Remote write: a series without `__name__`.
+    MetricNameMissing,
+    /// Remote write: a label with an empty name.
+    LabelNameEmpty,
+    /// Remote write: two labels of one name.
+    LabelNameRepeated,
+    /// Remote write: more labels than the limit.
+    LabelCountOverLimit,
+    /// A native histogram with a schema that nobody defines.
+    HistogramSchemaUnknown,
+    /// A native histogram whose spans and buckets differ in number.
+    HistogramSpansContradictBuckets,
+    /// A native histogram whose buckets do not add up to its count.
+    HistogramCountContradictsBuckets,
+    /// A native histogram with negative bucket counts or a count that is not a number.
+    HistogramCountInvalid,
+    /// A native histogram with more buckets, gaps filled, than the limit.
+    HistogramBucketCountOverLimit,
+    /// A native histogram with custom bounds: not in this version of the protocol.
+    HistogramCustomBounds,
+    /// JSON: the text breaks off.
+    JsonTruncated,
+    /// JSON: a character that cannot stand here.
+    JsonSyntax,
+    /// JSON: neither an object nor an array at the top.
+    JsonNotARecord,
+    /// A media type that is clearly something else.
+    MediaTypeWrong,
+}
+
+impl Fault {
+    /// The fault in words, without place.
+    pub const fn message(self) -> &'static str {
+        match self {
+            Self::RouteNotDecodable => "this endpoint has no decoder in this version",
+            Self::Truncated => "the message ends inside a field",
+            Self::VarintOverlong => "a varint is longer than ten bytes or exceeds 64 bits",
+            Self::LengthPastEnd => "a length reaches past the end of its message",
+            Self::FieldNumberZero => "field number 0 is not allowed",
+            Self::WireTypeUnknown => "wire types 6 and 7 do not exist",
+            Self::WireTypeWrong => "a known field has a wire type it cannot have",
+            Self::GroupUnbalanced => "a group ends that did not start, or never ends",
+            Self::NestingOverLimit => "values are nested too deep",
+            Self::TextNotUtf8 => "text is not UTF-8",
+            Self::MetricNameMissing => "a series has no __name__ label",
+            Self::LabelNameEmpty => "a label has an empty name",
+            Self::LabelNameRepeated => "a series has two labels of the same name",
+            Self::LabelCountOverLimit => "a series has too many labels",
+            Self::HistogramSchemaUnknown => "a native histogram has an unknown schema",
+            Self::HistogramSpansContradictBuckets => {
+                "a native histogram's spans and buckets differ in number"
+            }
+            Self::HistogramCountContradictsBuckets => {
+                "a native histogram's buckets do not add up to its count"
+            }
+            Self::HistogramCountInvalid => "a native histogram has an invalid count",
+            Self::HistogramBucketCountOverLimit => "a native histogram spans too many buckets",
+            Self::HistogramCustomBounds => {
+                "a native histogram with custom bounds needs remote write 2.0"
+            }
+            Self::JsonTruncated => "the JSON text breaks off",
+            Self::JsonSyntax => "the JSON text has a character that cannot stand here",
+            Self::JsonNotARecord => "expected a JSON object or an array of objects",
+            Self::MediaTypeWrong => "the media type is not one this endpoint reads",
+        }
+    }
+}
+
+/// One step of the way to a field: its name and, in a repeated field, its index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Step {
+    pub name: &'static str,
+    pub index: Option<u32>,
+}
+
+/// The way from the body to the faulty field, outermost first. Steps past the bound are dropped
+/// from the middle of very deep values; the offset still tells the place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FieldPath {
+    /// Innermost first: steps are added while the error travels outward.
+    steps: [Step; Self::DEPTH_MAX],
+    count: u8,
+}
+
+impl FieldPath {
+    pub const DEPTH_MAX: usize = 8;
+    pub const EMPTY: Self =
+        Self { steps: [Step { name: "", index: None }; Self::DEPTH_MAX], count: 0 };
+
+    /// From the outermost step to the innermost.
+    pub fn iter(&self) -> impl Iterator<Item = Step> + '_ {
+        self.steps.iter().take(usize::from(self.count)).rev().copied()
+    }
+}
+
+impl fmt::Display for FieldPath {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (position, step) in self.iter().enumerate() {
+            if position > 0 {
+                formatter.write_str(".")?;
+            }
+            formatter.write_str(step.name)?;
+            if let Some(index) = step.index {
+                write!(formatter, "[{index}]")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A fault with its place in the decoded payload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DecodeError {
+    pub fault: Fault,
+    /// Bytes from the start of the decoded payload.
+    pub offset: u64,
+    /// Line and column, from 1, where the payload is text.
+    pub line_column: Option<(u32, u32)>,
+    pub path: FieldPath,
+}
+
+impl DecodeError {
+    #[cold]
+    pub const fn at(fault: Fault, offset: u64) -> Self {
+        Self { fault, offset, line_column: None, path: FieldPath::EMPTY }
+    }
+
+    /// Adds the enclosing field while the error travels outward.
+    #[cold]
+    #[must_use]
+    pub fn within(mut self, name: &'static str, index: Option<u32>) -> Self {
+        if let Some(slot) = self.path.steps.get_mut(usize::from(self.path.count)) {
+            *slot = Step { name, index };
+            self.path.count += 1;
+        }
+        self
+    }
+}
+
+impl fmt::Display for DecodeError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} at byte {}", self.fault.message(), self.offset)?;
+        if let Some((line, column)) = self.line_column {
+            write!(formatter, " (line {line}, column {column})")?;
+        }
+        if self.path.count > 0 {
+            write!(formatter, " in {}", self.path)?;
+        }
+        Ok(())
+    }
+}

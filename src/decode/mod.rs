@@ -1,0 +1,79 @@
+//! Payloads to records, for every protocol.
+//!
+//! Place: after `content`. The same decoder validates on the acknowledgement path and fills columns
+//! behind it; it depends on the envelope and the payload alone, "now" being the arrival time.
+//! A decoder pushes records into a [`RecordSink`], borrows everything, builds no tree, and never
+//! panics on what a peer sent.
+
+mod error;
+pub mod wire;
+
+pub mod json_logs;
+pub mod otlp;
+pub mod remote_write;
+
+pub use error::{DecodeError, Fault, FieldPath, Step};
+
+use crate::batch::{RecordSink, RejectCause};
+use crate::envelope::{Envelope, Route};
+
+/// What a body held. Enough for any reply.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Verdict {
+    pub logs: u64,
+    pub spans: u64,
+    pub samples: u64,
+    pub histograms: u64,
+    pub exemplars: u64,
+    pub metadata: u64,
+    /// Records that were refused while the rest was kept.
+    pub rejected: u64,
+    /// Why the first of them was refused, and where it stood in the payload.
+    pub first_reject: Option<(RejectCause, u64)>,
+}
+
+impl Verdict {
+    /// Records kept, of all kinds.
+    pub const fn kept(&self) -> u64 {
+        self.logs + self.spans + self.samples + self.histograms + self.exemplars + self.metadata
+    }
+
+    #[cold]
+    pub fn count_reject(&mut self, cause: RejectCause, offset: u64) {
+        self.rejected += 1;
+        if self.first_reject.is_none() {
+            self.first_reject = Some((cause, offset));
+        }
+    }
+}
+
+/// Memory that decoders reuse from body to body. Bounded by what one body may need.
+#[derive(Default)]
+pub struct Scratch {
+    pub remote_write: remote_write::Scratch,
+    pub otlp: otlp::Scratch,
+    pub json_logs: json_logs::Scratch,
+}
+
+/// Whether this version can decode the route; the others are answered with 501.
+pub const fn is_decodable(route: Route) -> bool {
+    matches!(route, Route::RemoteWrite | Route::OtlpLogs | Route::JsonLogs)
+}
+
+/// Walks the whole payload and pushes every record. An error refuses the body as a whole; what was
+/// pushed before it must then be thrown away by the sink's owner.
+pub fn decode<S: RecordSink>(
+    envelope: &Envelope<'_>,
+    payload: &[u8],
+    scratch: &mut Scratch,
+    sink: &mut S,
+) -> Result<Verdict, DecodeError> {
+    match envelope.route {
+        Route::RemoteWrite => {
+            remote_write::decode(envelope, payload, &mut scratch.remote_write, sink)
+        }
+        Route::OtlpLogs => otlp::decode(envelope, payload, &mut scratch.otlp, sink),
+        Route::JsonLogs => json_logs::decode(envelope, payload, &mut scratch.json_logs, sink),
+        _ => Err(DecodeError::at(Fault::RouteNotDecodable, 0)),
+    }
+}

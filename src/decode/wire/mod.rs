@@ -1,0 +1,1 @@
+//! Readers of the formats that protocols are written in: protobuf, JSON. No protocol knows another.

@@ -1,0 +1,106 @@
+//! Every bound of the data path, its reason, and its relation to its neighbours.
+//!
+//! Nothing on the data path grows without one of these. Sizes are bytes.
+
+use std::time::Duration;
+
+pub const KIB: usize = 1024;
+pub const MIB: usize = 1024 * KIB;
+
+const _: () = assert!(usize::BITS == 64, "offsets in files and buffers share one width");
+
+/// A 64-bit length as a size in memory; the same width, asserted above.
+#[must_use]
+#[allow(clippy::cast_possible_truncation, reason = "usize is 64 bits wide, asserted above")]
+pub const fn size(length: u64) -> usize {
+    length as usize
+}
+
+// ── HTTP heads ────────────────────────────────────────────────────────────────────────────────
+
+/// One buffer of the provided-buffer ring. Holds a typical head with a small body.
+pub const RECEIVE_BUFFER_SIZE: usize = 16 * KIB;
+/// Buffers of a shard's ring: 4 MiB. They are held for one turn only.
+pub const RECEIVE_BUFFER_COUNT: u16 = 256;
+/// A request line has room for the 8,000 octets of RFC 9112, section 3.
+pub const REQUEST_LINE_SIZE_MAX: usize = 8 * KIB;
+/// A head of any route but Firehose.
+pub const HEAD_SIZE_MAX: usize = 32 * KIB;
+/// A Firehose head: its common attributes alone may take 128 KiB.
+pub const HEAD_SIZE_MAX_FIREHOSE: usize = 160 * KIB;
+/// Fields of one head; the same for trailers.
+pub const HEAD_FIELD_COUNT_MAX: usize = 100;
+/// Empty lines passed over before a request line: what old clients append to a body.
+pub const EMPTY_LINE_COUNT_MAX: usize = 2;
+/// Credentials looked at in one request.
+pub const CREDENTIAL_COUNT_MAX: usize = 16;
+/// The longest credential that is looked up (Firehose allows 4,096).
+pub const CREDENTIAL_SIZE_MAX: usize = 4096;
+const _: () =
+    assert!(REQUEST_LINE_SIZE_MAX < HEAD_SIZE_MAX && HEAD_SIZE_MAX < HEAD_SIZE_MAX_FIREHOSE);
+
+// ── Chunked bodies (RFC 9112, section 7.1) ────────────────────────────────────────────────────
+
+/// Digits of a chunk size, leading zeros counted: 2^64 has 16.
+pub const CHUNK_SIZE_DIGIT_COUNT_MAX: usize = 16;
+/// Extension bytes of a whole body: per chunk would let one-byte chunks amplify.
+pub const CHUNK_EXTENSION_SIZE_MAX: usize = 16 * KIB;
+/// All trailers of one body.
+pub const TRAILER_SIZE_MAX: usize = 8 * KIB;
+/// Framing bytes allowed before they are held against the data they carry…
+pub const CHUNK_FRAMING_SIZE_FREE: usize = 64 * KIB;
+/// …and then at most this many framing bytes a byte of data.
+pub const CHUNK_FRAMING_RATIO_MAX: usize = 8;
+
+// ── Bodies ────────────────────────────────────────────────────────────────────────────────────
+
+/// The largest body as sent: Firehose delivers up to 64 MiB.
+pub const BODY_SIZE_MAX: usize = 64 * MIB;
+/// The largest body after its codings: the recommendation of OTLP 1.11 and what our own arenas hold.
+pub const PAYLOAD_SIZE_MAX: usize = 64 * MIB;
+/// Remote write, as sent and decoded: what Prometheus itself takes.
+pub const REMOTE_WRITE_SIZE_MAX: usize = 32 * MIB;
+/// A payload over this is validated on a large-body thread: about 6 ms of decoding.
+pub const LARGE_BODY: usize = 4 * MIB;
+/// The first size class of a body of unknown length.
+pub const BODY_CLASS_SIZE_MIN: usize = 64 * KIB;
+/// All request fields of an envelope: Firehose's common attributes and some more.
+pub const REQUEST_FIELDS_SIZE_MAX: usize = 144 * KIB;
+/// A tenant's name.
+pub const TENANT_SIZE_MAX: usize = 128;
+/// The smallest alignment of direct IO we assume; the device may ask for more.
+pub const ALIGNMENT_MIN: usize = 4 * KIB;
+/// Entries below this are packed by copy into the commit buffer; larger ones are their own extent.
+pub const PACKED_ENTRY_SIZE_MAX: usize = 32 * KIB;
+
+// ── Decoding ──────────────────────────────────────────────────────────────────────────────────
+
+/// Nesting of a protobuf AnyValue or a JSON value; what C++ and Java protobuf decoders allow is 100.
+pub const NESTING_DEPTH_MAX: usize = 64;
+/// One JSON record; a larger one fails alone.
+pub const JSON_RECORD_SIZE_MAX: usize = MIB;
+/// Nodes of one JSON record's tape, 24 bytes each.
+pub const JSON_RECORD_NODE_COUNT_MAX: usize = 64 * KIB;
+/// Buckets of one side of a native histogram after its gaps are filled: gaps come from the peer.
+pub const HISTOGRAM_BUCKET_COUNT_MAX: usize = 4 * KIB;
+
+// ── Connections ───────────────────────────────────────────────────────────────────────────────
+
+/// Requests of one connection between head and reply.
+pub const PIPELINE_COUNT_MAX: usize = 16;
+/// From the first byte of a head to its last.
+pub const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// Between a reply and the next head: longer than the 60 s at which metric readers export.
+pub const IDLE_TIMEOUT: Duration = Duration::from_secs(180);
+/// A body slower than [`BODY_RATE_MIN`] for this long is closed with 408.
+pub const BODY_RATE_WINDOW: Duration = Duration::from_secs(10);
+/// Bytes a second, over the window.
+pub const BODY_RATE_MIN: usize = KIB;
+/// A peer that takes no reply bytes for this long is closed.
+pub const SEND_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long bytes are read and thrown away after an early refusal, so that the reply survives…
+pub const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
+/// …and how many.
+pub const LINGER_SIZE_MAX: usize = 2 * MIB;
+/// How long a request waits for body memory before it is refused.
+pub const BODY_BUDGET_TIMEOUT: Duration = Duration::from_secs(1);
