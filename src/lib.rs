@@ -18,3 +18,6 @@ pub mod batch;
 pub mod journal;
 
 pub mod counters;
+
+pub mod buffer;
+pub mod ring;
