@@ -11,11 +11,19 @@
 pub mod envelope;
 pub mod limits;
 
+pub mod http;
+
+pub mod route;
+
+pub mod auth;
+
 pub mod content;
 pub mod decode;
 
 pub mod batch;
 pub mod journal;
+
+pub mod outcome;
 
 pub mod counters;
 
