@@ -25,4 +25,6 @@ pub mod journal;
 
 pub mod outcome;
 
+pub mod command;
+
 pub mod counters;
