@@ -1,1 +1,3 @@
 //! Readers of the formats that protocols are written in: protobuf, JSON. No protocol knows another.
+
+pub mod protobuf;
