@@ -25,6 +25,8 @@ pub mod journal;
 
 pub mod outcome;
 
+pub mod command;
+
 pub mod counters;
 
 pub mod buffer;

@@ -66,6 +66,18 @@ pub enum RouteError {
     },
 }
 
+impl RouteError {
+    /// The fault in words.
+    #[must_use]
+    pub const fn message(self) -> &'static str {
+        match self {
+            Self::NotFound => "there is no such endpoint",
+            Self::MethodNotAllowed { .. } => "the endpoint does not take this method",
+            Self::GrpcNeedsHttp2 { .. } => "gRPC needs HTTP/2",
+        }
+    }
+}
+
 const ALLOW_ALL: &str = "GET, HEAD, POST, PUT, OPTIONS";
 const ALLOW_READ: &str = "GET, HEAD, OPTIONS";
 const ALLOW_POST: &str = "POST, OPTIONS";
@@ -218,6 +230,17 @@ pub const fn accepted_codings(route: Route) -> &'static str {
     }
 }
 
+impl CodingError {
+    /// The fault in words.
+    #[must_use]
+    pub const fn message(self) -> &'static str {
+        match self {
+            Self::Unsupported => "the content coding is not one this endpoint reads",
+            Self::CountOverLimit => "more than two content codings on top of each other",
+        }
+    }
+}
+
 /// Reads `Content-Encoding` (RFC 9110, section 8.4): every field, in the order of application.
 pub fn codings(route: Route, fields: &Fields<'_>) -> Result<Codings, CodingError> {
     if matches!(route, Route::OtlpGrpcLogs | Route::OtlpGrpcTraces | Route::OtlpGrpcMetrics) {
@@ -298,6 +321,20 @@ pub enum MediaError {
     RemoteWrite2,
     /// OTLP as JSON: known, without a decoder in this version.
     OtlpJson,
+}
+
+impl MediaError {
+    /// The fault in words.
+    #[must_use]
+    pub const fn message(self) -> &'static str {
+        match self {
+            Self::Unsupported => "the media type is not one this endpoint reads",
+            Self::RemoteWrite2 => {
+                "remote write 2.0 is not read by this version; send prometheus.WriteRequest"
+            }
+            Self::OtlpJson => "OTLP as JSON is not read by this version; send protobuf",
+        }
+    }
 }
 
 /// Reads `Content-Type` as the route understands it.

@@ -7,6 +7,7 @@
 #![deny(clippy::indexing_slicing)]
 
 pub mod credential;
+pub mod keys_file;
 mod memo;
 pub mod table;
 

@@ -47,6 +47,23 @@ pub enum ChunkError {
     TrailerOverLimit,
 }
 
+impl ChunkError {
+    /// The fault in words.
+    #[must_use]
+    pub const fn message(self) -> &'static str {
+        match self {
+            Self::SizeInvalid => "a chunk size is not a hexadecimal number",
+            Self::SizeOverLimit => "a chunk size has too many digits",
+            Self::LineEndInvalid => "a line of the chunked body does not end in CR LF",
+            Self::ExtensionInvalid => "a chunk extension is malformed",
+            Self::ExtensionOverLimit => "the chunk extensions are too long",
+            Self::FramingOverLimit => "the chunks are too small for the bytes around them",
+            Self::TrailerInvalid => "a trailer field is malformed",
+            Self::TrailerOverLimit => "the trailer fields are too many or too long",
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     /// The first digit, or a further one.

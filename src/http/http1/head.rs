@@ -111,6 +111,60 @@ pub enum HeadError {
     ExpectationUnknown,
 }
 
+impl HeadError {
+    /// The fault in words, without its place.
+    #[must_use]
+    pub const fn message(self) -> &'static str {
+        match self {
+            Self::LineFeedBare { .. } => "a line of the head ends without a carriage return",
+            Self::CarriageReturnBare { .. } => "a carriage return without a line feed",
+            Self::ControlByte { .. } => "a control byte in the head",
+            Self::EmptyLineCountOverLimit => "too many empty lines before the request line",
+            Self::NotHttp => "this is not HTTP; is the client speaking TLS to a plaintext port?",
+            Self::RequestLineMalformed { .. } => {
+                "the request line is not a method, a target and HTTP/1.x with one blank between each"
+            }
+            Self::RequestLineOverLimit => "the request target is too long",
+            Self::MethodUnknown => "the method is not one this server knows",
+            Self::MethodIsPreface => "PRI is the preface of HTTP/2 and not a method",
+            Self::VersionUnsupported => "this version of HTTP is not spoken here",
+            Self::TargetByte { .. } => "the request target has a byte that must be percent-encoded",
+            Self::TargetMalformed => "the request target has a form that does not fit its method",
+            Self::FieldFolded { .. } => "a line of the head begins with white space",
+            Self::FieldNameInvalid { .. } => "a field name is not a token followed by a colon",
+            Self::HeadSizeOverLimit => "the head of the request is too large",
+            Self::FieldCountOverLimit => "the request has too many header fields",
+            Self::HostMissing => "the Host field is missing",
+            Self::HostRepeated => "the Host field is repeated",
+            Self::HostInvalid => "the Host field is not a host with an optional port",
+            Self::LengthContradictsChunked => {
+                "Content-Length and Transfer-Encoding exclude each other"
+            }
+            Self::LengthInvalid => "Content-Length is not a decimal number",
+            Self::LengthRepeated => "Content-Length is given more than once",
+            Self::TransferCodingInHttp10 => "HTTP/1.0 has no Transfer-Encoding",
+            Self::TransferCodingInvalid => "Transfer-Encoding is not exactly one `chunked`",
+            Self::TransferCodingUnsupported => "no transfer coding but `chunked` is supported",
+            Self::ExpectationUnknown => "the only expectation that can be met is 100-continue",
+        }
+    }
+
+    /// Where in the head, if the fault has one place.
+    #[must_use]
+    pub const fn offset(self) -> Option<u32> {
+        match self {
+            Self::LineFeedBare { offset }
+            | Self::CarriageReturnBare { offset }
+            | Self::ControlByte { offset }
+            | Self::RequestLineMalformed { offset }
+            | Self::TargetByte { offset }
+            | Self::FieldFolded { offset }
+            | Self::FieldNameInvalid { offset } => Some(offset),
+            _ => None,
+        }
+    }
+}
+
 /// How far a head was looked at: kept by the caller between two calls of [`parse`] on bytes that
 /// start at the same place, so that a head that trickles in costs no more than one that comes whole.
 #[derive(Clone, Debug, Default)]
