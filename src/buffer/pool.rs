@@ -35,6 +35,9 @@ impl Pool {
     /// The least budget that can hold one body of the largest class while smaller ones go on.
     pub const BUDGET_MIN: usize = LARGEST + 32 * MIB;
 
+    /// Kept for packed blocks: bodies in receipt must not stop the commits that free them.
+    pub const COMMIT_RESERVE: usize = 8 * MIB;
+
     pub fn new(budget: usize, alignment: usize) -> Self {
         Self { free: Default::default(), alignment, budget, allocated: 0, lent: 0 }
     }
@@ -74,6 +77,15 @@ impl Pool {
         self.allocated += capacity;
         self.lent += capacity;
         Ok(AlignedBuffer::new(capacity, self.alignment))
+    }
+
+    /// The same for a body: leaves what commits need to go on.
+    pub fn acquire_body(&mut self, size: usize) -> Result<AlignedBuffer, PoolError> {
+        let class = Self::class_of(size).ok_or(PoolError::OverLargestClass)?;
+        if self.lent + self.capacity_of(class) + Self::COMMIT_RESERVE > self.budget {
+            return Err(PoolError::BudgetExhausted);
+        }
+        self.acquire(size)
     }
 
     /// Takes a buffer back.

@@ -182,6 +182,17 @@ pub fn encode_envelope(envelope: &Envelope<'_>, into: &mut Vec<u8>) {
     into.extend_from_slice(fields);
 }
 
+/// Sets the arrival time of an encoded envelope: known only when the body is complete.
+pub fn patch_arrival(envelope: &mut [u8], arrival_nanos: u64) {
+    envelope[8..16].copy_from_slice(&arrival_nanos.to_le_bytes());
+}
+
+/// Sets the codings of an encoded envelope: what the body is, not what its sender called it.
+pub fn patch_codings(envelope: &mut [u8], codings: Codings) {
+    envelope[2] = codings.0[0] as u8;
+    envelope[3] = codings.0[1] as u8;
+}
+
 /// Bytes that [`encode_envelope`] will append.
 pub fn envelope_size(tenant: &str, fields: RequestFields<'_>) -> usize {
     ENVELOPE_FIXED_SIZE + tenant.len() + fields.as_bytes().len()

@@ -480,3 +480,9 @@ pub fn own(descriptor: Descriptor) -> OwnedFd {
 pub fn disown(owned: OwnedFd) -> Descriptor {
     Descriptor(owned.into_raw_fd())
 }
+
+/// For system calls that have no place in a ring, such as socket options.
+pub fn borrow(descriptor: &Descriptor) -> std::os::fd::BorrowedFd<'_> {
+    // SAFETY: the caller holds the descriptor open for as long as the borrow lasts.
+    unsafe { std::os::fd::BorrowedFd::borrow_raw(descriptor.0) }
+}
