@@ -17,4 +17,6 @@ pub mod decode;
 pub mod batch;
 pub mod journal;
 
+pub mod store;
+
 pub mod counters;
