@@ -98,7 +98,9 @@ impl Default for ShardCounters {
     fn default() -> Self {
         Self {
             requests: Default::default(),
-            refusals: Box::new(std::array::from_fn(|_| std::array::from_fn(|_| Counter::default()))),
+            refusals: Box::new(std::array::from_fn(|_| {
+                std::array::from_fn(|_| Counter::default())
+            })),
             causes: Mutex::new(Vec::with_capacity(CAUSE_COUNT_MAX)),
             connections: Counter::default(),
             accepted: Counter::default(),

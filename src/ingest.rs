@@ -14,11 +14,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use crate::auth::{self, KeyTable, Memo};
+use crate::batch::Validating;
 use crate::buffer::{AlignedBuffer, Pool, PoolError};
 use crate::content::{self, Arena, ContentError};
 use crate::counters::TenantCounters;
 use crate::decode::{self, Verdict};
-use crate::batch::Validating;
 use crate::envelope::{Coding, Codings, Envelope, FieldId, RequestFields, Route};
 use crate::http::head::RequestHead;
 use crate::http::http1::framing::BodyFraming;
@@ -65,9 +65,14 @@ impl Admission {
 pub enum Taken {
     Refused(Cause),
     /// In the journal's collecting commit; the reply waits for the ticket.
-    Appended { ticket: Ticket, verdict: Verdict },
+    Appended {
+        ticket: Ticket,
+        verdict: Verdict,
+    },
     /// Too much work for a shard's turn: `entry` is header room, envelope and body.
-    Large { entry: AlignedBuffer },
+    Large {
+        entry: AlignedBuffer,
+    },
 }
 
 /// A shard's stations between head and journal, with the memory they reuse.
@@ -334,7 +339,7 @@ fn true_codings(route: Route, named: Codings, body: &[u8]) -> Codings {
     if route != Route::RemoteWrite {
         return named;
     }
-    Codings::one(if content::is_zstd(body) { Coding::Zstd } else { Coding::Snappy })
+    Codings::one(if content::sniff::is_zstd(body) { Coding::Zstd } else { Coding::Snappy })
 }
 
 /// Takes the codings off and decodes. `limit` is what may be decoded here; a payload over it but

@@ -38,6 +38,8 @@ pub mod outcome;
 
 pub mod batch;
 
+pub mod store;
+
 pub mod admin;
 
 pub mod buffer;

@@ -196,8 +196,9 @@ pub fn load(
         set(&mut table, place, values.clone())
             .map_err(|error| ConfigError(format!("{}: {error}", place.join("."))))?;
     }
-    let config: Config =
-        table.try_into().map_err(|error: toml::de::Error| ConfigError(error.message().to_owned()))?;
+    let config: Config = table
+        .try_into()
+        .map_err(|error: toml::de::Error| ConfigError(error.message().to_owned()))?;
     config.check()
 }
 
@@ -227,14 +228,10 @@ fn set(table: &mut toml::Table, place: &[&str], values: Vec<String>) -> Result<(
         }
     };
     // Checked here and now, so that the fault names its source.
-    let mut alone = toml::Table::new();
-    let mut inner = &mut alone;
-    for parent in parents {
-        inner.insert((*parent).to_owned(), toml::Value::Table(toml::Table::new()));
-        let Some(next) = inner.get_mut(*parent).and_then(toml::Value::as_table_mut) else { break };
-        inner = next;
+    let mut alone = toml::Table::from_iter([((*last).to_owned(), value.clone())]);
+    for parent in parents.iter().rev() {
+        alone = toml::Table::from_iter([((*parent).to_owned(), toml::Value::Table(alone))]);
     }
-    inner.insert((*last).to_owned(), value.clone());
     alone.try_into::<Config>().map_err(|error| error.message().to_owned())?;
     at.insert((*last).to_owned(), value);
     Ok(())
@@ -354,20 +351,18 @@ mod tests {
     fn faults_name_their_source() {
         let error = |file: Option<&str>, name: &str, text: &str| {
             let environment = (!name.is_empty()).then(|| (name.to_owned(), text.to_owned()));
-            load(
-                file.map(|text| (Path::new("inrush.toml"), text)),
-                environment.into_iter(),
-                &[],
-            )
-            .unwrap_err()
-            .0
+            load(file.map(|text| (Path::new("inrush.toml"), text)), environment.into_iter(), &[])
+                .unwrap_err()
+                .0
         };
         assert!(error(Some("shard = 2"), "", "").contains("inrush.toml"));
         assert!(error(Some("shard = 2"), "", "").contains("shard"));
         assert!(error(None, "INRUSH_SHARD", "2").contains("INRUSH_SHARD is not a setting"));
         assert!(error(None, "INRUSH_SHARDS", "many").contains("INRUSH_SHARDS=many"));
         assert!(error(None, "INRUSH_HTTP", "nonsense").contains("INRUSH_HTTP=nonsense"));
-        assert!(error(None, "INRUSH_STORE_MAX_DELAY", "5 weeks").contains("INRUSH_STORE_MAX_DELAY"));
+        assert!(
+            error(None, "INRUSH_STORE_MAX_DELAY", "5 weeks").contains("INRUSH_STORE_MAX_DELAY")
+        );
         assert!(error(None, "INRUSH_JOURNAL_MAX_SIZE", "1MiB").contains("journal.max_size"));
         assert!(error(None, "INRUSH_HTTPS", "127.0.0.1:1").contains("TLS"));
         assert!(error(None, "INRUSH_RING_MODE", "poll").contains("io_uring"));

@@ -28,12 +28,7 @@ pub struct BodyState {
 
 impl BodyState {
     /// `length` is `None` for a chunked body.
-    pub fn new(
-        admission: Admission,
-        sequence: u64,
-        length: Option<u64>,
-        alignment: usize,
-    ) -> Self {
+    pub fn new(admission: Admission, sequence: u64, length: Option<u64>, alignment: usize) -> Self {
         let end = length.map(|length| admission.front() + size(length));
         Self {
             admission,

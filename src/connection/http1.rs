@@ -329,12 +329,7 @@ impl Connection {
         bytes.len()
     }
 
-    fn refuse_framing(
-        &mut self,
-        exchange: Exchange,
-        error: HeadError,
-        context: &mut Context<'_>,
-    ) {
+    fn refuse_framing(&mut self, exchange: Exchange, error: HeadError, context: &mut Context<'_>) {
         let cause = Cause::Head(error);
         self.count_refusal(&cause, context);
         let sequence = self.pipeline.push(exchange);
@@ -428,9 +423,8 @@ impl Connection {
     /// Looks at the clock: called a few times a second.
     pub fn handle_time(&mut self, context: &mut Context<'_>) {
         let now = context.now.monotonic_nanos;
-        let nanos = |duration: std::time::Duration| {
-            u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
-        };
+        let nanos =
+            |duration: std::time::Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
         let waited = now.saturating_sub(self.since_nanos);
         if (self.is_sending || !self.out.is_empty())
             && now.saturating_sub(self.send_since_nanos) > nanos(SEND_TIMEOUT)

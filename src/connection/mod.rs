@@ -78,14 +78,26 @@ pub struct Context<'a> {
 
 /// What the connection waits for from its peer.
 enum Phase {
-    ExpectHead { scan: HeadScan },
+    ExpectHead {
+        scan: HeadScan,
+    },
     /// A body was accepted, but there is no memory for it at the moment.
-    AwaitBudget { body: Box<BodyState>, envelope: Vec<u8>, needed: usize },
-    ExpectBody { body: Box<BodyState> },
+    AwaitBudget {
+        body: Box<BodyState>,
+        envelope: Vec<u8>,
+        needed: usize,
+    },
+    ExpectBody {
+        body: Box<BodyState>,
+    },
     /// The rest of a refused body, small enough to be read away.
-    Discard { left: u64 },
+    Discard {
+        left: u64,
+    },
     /// The last reply goes out; what the peer still sends is thrown away so that it can read it.
-    Linger { discarded: usize },
+    Linger {
+        discarded: usize,
+    },
     /// Nothing more is read.
     Ended,
 }
@@ -105,9 +117,13 @@ enum Receiving {
 #[derive(Debug, PartialEq, Eq)]
 pub enum ReceiveStep {
     Nothing,
-    Small { multishot: bool },
+    Small {
+        multishot: bool,
+    },
     /// Into the body's buffer, up to this length.
-    Into { end: usize },
+    Into {
+        end: usize,
+    },
     Cancel(OperationId),
 }
 
@@ -393,7 +409,7 @@ impl Connection {
         self.is_closing && self.is_sending
     }
 
-    pub const fn is_idle(&self) -> bool {
+    pub fn is_idle(&self) -> bool {
         matches!(self.phase, Phase::ExpectHead { .. })
             && !self.head_begun
             && self.pipeline.is_empty()

@@ -139,11 +139,11 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Recovers all logs and starts the `segments` thread. `followed` tells how far the store has
-    /// read a shard's log, so that positions are never used twice.
+    /// Recovers all logs and starts the `segments` thread. `followed` tells for incarnation and
+    /// shard how far the store has read, so that positions are never used twice.
     pub fn open(
         options: &Options,
-        followed: &dyn Fn(u32) -> u64,
+        followed: &dyn Fn(u64, u32) -> u64,
     ) -> Result<(Arc<Self>, Vec<Recovered>, RecoveryReport), OpenError> {
         let (commands, receiver) = segment::channel();
         let opened = recover::open(options, followed, &commands)?;

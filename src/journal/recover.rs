@@ -65,7 +65,7 @@ const MAILBOX_COUNT: usize = 4;
 
 pub(super) fn open(
     options: &Options,
-    followed: &dyn Fn(u32) -> u64,
+    followed: &dyn Fn(u64, u32) -> u64,
     commands: &Sender<Command>,
 ) -> Result<Opened, OpenError> {
     let needed = 2 * options.segment_size * u64::from(options.shards);
@@ -91,7 +91,8 @@ pub(super) fn open(
     known.sort_unstable();
     known.dedup();
     for shard in known {
-        open_shard(options, shard, followed(shard), commands, &mut opened)?;
+        let followed = followed(incarnation, shard);
+        open_shard(options, shard, followed, commands, &mut opened)?;
     }
     Ok(opened)
 }

@@ -35,7 +35,7 @@ struct Shard {
 
 impl Shard {
     fn open(options: &Options, followed: u64) -> (Self, RecoveryReport) {
-        let (journal, mut recovered, report) = Journal::open(options, &|_| followed).unwrap();
+        let (journal, mut recovered, report) = Journal::open(options, &|_, _| followed).unwrap();
         let start = recovered.remove(0);
         let alignment = start.first.alignment;
         let ring = Uring::new().expect("these tests need io_uring");
@@ -372,11 +372,11 @@ fn a_log_of_a_shard_that_is_gone_is_still_followed() {
     let folder = tempfile::tempdir_in(".").unwrap();
     let mut two = options(folder.path(), true);
     two.shards = 2;
-    let (journal, recovered, _) = Journal::open(&two, &|_| 0).unwrap();
+    let (journal, recovered, _) = Journal::open(&two, &|_, _| 0).unwrap();
     assert_eq!(recovered.len(), 2);
     drop((journal, recovered));
     let one = options(folder.path(), true);
-    let (journal, recovered, _) = Journal::open(&one, &|_| 0).unwrap();
+    let (journal, recovered, _) = Journal::open(&one, &|_, _| 0).unwrap();
     assert_eq!((recovered.len(), journal.shards().len()), (1, 2));
 }
 

@@ -6,8 +6,8 @@
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::mailbox::Sender;
 use super::Message;
+use super::mailbox::Sender;
 use crate::buffer::AlignedBuffer;
 use crate::connection::LargeJob;
 use crate::content::Arena;
@@ -50,13 +50,15 @@ impl LargeBodies {
     }
 
     /// Gives the entry back if all threads are busy and enough jobs wait.
-    pub fn try_submit(&self, large: LargeJob, shard: &Sender<Message>) -> Result<(), AlignedBuffer> {
-        self.jobs
-            .try_send(Job { large, shard: shard.clone() })
-            .map_err(|error| match error {
-                std::sync::mpsc::TrySendError::Full(job)
-                | std::sync::mpsc::TrySendError::Disconnected(job) => job.large.entry,
-            })
+    pub fn try_submit(
+        &self,
+        large: LargeJob,
+        shard: &Sender<Message>,
+    ) -> Result<(), AlignedBuffer> {
+        self.jobs.try_send(Job { large, shard: shard.clone() }).map_err(|error| match error {
+            std::sync::mpsc::TrySendError::Full(job)
+            | std::sync::mpsc::TrySendError::Disconnected(job) => job.large.entry,
+        })
     }
 }
 
@@ -66,8 +68,7 @@ fn run(jobs: &Mutex<Receiver<Job>>) {
     loop {
         let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(Job { large, shard }) = job else { return };
-        let result =
-            validate_large(&large.entry, large.envelope_length, &mut arena, &mut scratch);
+        let result = validate_large(&large.entry, large.envelope_length, &mut arena, &mut scratch);
         arena.shrink_to(LARGE_BODY);
         let mut message = Message::Large(LargeDone { job: large, result });
         // The shard empties its mailbox every turn; only its end makes this fail for good.

@@ -26,10 +26,7 @@ pub struct Mailbox<T> {
 pub fn mailbox<T>(capacity: usize) -> (Sender<T>, Mailbox<T>) {
     let (messages, receiver) = sync_channel(capacity);
     let waker = Arc::new(OnceLock::new());
-    (
-        Sender { messages, waker: Arc::clone(&waker) },
-        Mailbox { messages: receiver, waker },
-    )
+    (Sender { messages, waker: Arc::clone(&waker) }, Mailbox { messages: receiver, waker })
 }
 
 impl<T> Sender<T> {

@@ -44,7 +44,6 @@ const DRAIN_NANOS: u64 = 10_000_000_000;
 const ACCEPT_PAUSE_NANOS: u64 = 100_000_000;
 
 mod kind {
-    pub const WAKE: u64 = 0;
     pub const ACCEPT: u64 = 1;
     pub const RECEIVE: u64 = 2;
     pub const SEND: u64 = 3;
@@ -210,7 +209,9 @@ impl<R: Ring> Shard<R> {
     fn handle(&mut self, event: Event, now: Now) {
         let id = connection_of(event.token);
         match event.completion {
-            Completion::Accepted { result, more } => self.handle_accepted(id.slot, result, more, now),
+            Completion::Accepted { result, more } => {
+                self.handle_accepted(id.slot, result, more, now)
+            }
             Completion::Small { result, more } => {
                 match result {
                     Ok(small) => {
