@@ -1,1 +1,12 @@
-fn main() {}
+//! Every stage's bench in one binary: one link instead of ten.
+//! `cargo bench --bench stages -- NAME` runs those whose name holds NAME.
+
+mod decode_otlp;
+mod decode_remote_write;
+
+fn main() {
+    let mut criterion = criterion::Criterion::default().configure_from_args();
+    decode_remote_write::bench(&mut criterion);
+    decode_otlp::bench(&mut criterion);
+    criterion.final_summary();
+}

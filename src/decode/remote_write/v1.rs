@@ -113,13 +113,16 @@ impl<'a, S: RecordSink> Walk<'a, '_, S> {
         result
     }
 
-    /// Samples, exemplars and histograms in wire order; labels were read before.
+    /// Samples, exemplars and histograms in wire order; labels were read before. A series that has
+    /// none of them is not said.
     #[inline]
     fn records(&mut self, mut message: Reader<'a>, series: &Series<'_>) -> Result<(), DecodeError> {
-        if message.is_empty() {
-            return Ok(());
-        }
-        self.sink.series(series);
+        let mut is_said = false;
+        let mut say = |sink: &mut S| {
+            if !std::mem::replace(&mut is_said, true) {
+                sink.series(series);
+            }
+        };
         let mut sample_index = 0;
         let mut exemplar_index = 0;
         let mut histogram_index = 0;
@@ -129,6 +132,7 @@ impl<'a, S: RecordSink> Walk<'a, '_, S> {
                     let sample = read_sample(message.message()?).map_err(|error| {
                         DecodeError::from(error).within("samples", Some(sample_index))
                     })?;
+                    say(self.sink);
                     self.sink.sample(&sample);
                     self.sink.keep();
                     self.verdict.samples += 1;
@@ -136,12 +140,14 @@ impl<'a, S: RecordSink> Walk<'a, '_, S> {
                 }
                 EXEMPLARS => {
                     let exemplar = message.message()?;
+                    say(self.sink);
                     self.exemplar(exemplar)
                         .map_err(|error| error.within("exemplars", Some(exemplar_index)))?;
                     exemplar_index += 1;
                 }
                 HISTOGRAMS => {
                     let histogram = message.message()?;
+                    say(self.sink);
                     histogram::read(histogram, self.scratch, self.sink)
                         .map_err(|error| error.within("histograms", Some(histogram_index)))?;
                     self.verdict.histograms += 1;
