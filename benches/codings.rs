@@ -1,6 +1,8 @@
 //! Content codings on a body of JSON logs, against what else decodes them: `flate2` (streaming) for
 //! gzip; the bare libraries, with no checks around, as floor of zstd and snappy.
 
+#![allow(clippy::unwrap_used, reason = "a bench may panic")]
+
 use std::hint::black_box;
 use std::io::{Read, Write};
 
@@ -41,7 +43,7 @@ pub fn bench(criterion: &mut Criterion) {
     }
 
     let mut output = Vec::with_capacity(body.len());
-    let mut flate2 = |output: &mut Vec<u8>| {
+    let flate2 = |output: &mut Vec<u8>| {
         output.clear();
         flate2::read::MultiGzDecoder::new(black_box(&gzip[..])).read_to_end(output).unwrap()
     };

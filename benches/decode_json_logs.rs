@@ -1,6 +1,8 @@
 //! JSON logs: the validating pass, the filling pass into a sink that looks at every value, and what
 //! a server without a splitter would do: `serde_json` into a tree.
 
+#![allow(clippy::unwrap_used, reason = "a bench may panic")]
+
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput};

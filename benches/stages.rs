@@ -1,6 +1,5 @@
-//! Benches of all stages in one binary; `cargo bench -- NAME` picks some.
-
-#![allow(clippy::unwrap_used, reason = "a bench may panic")]
+//! Every stage's bench in one binary: one link instead of ten.
+//! `cargo bench --bench stages -- NAME` runs those whose name holds NAME.
 
 #[path = "../perf/bodies_json.rs"]
 mod bodies_json;
