@@ -142,7 +142,7 @@ impl Header {
             let base = 1u64 << (10 + (window >> 3));
             Some(base + base / 8 * (window & 7))
         };
-        let dictionary_id = take(&mut rest, [0, 1, 2, 4][usize::from(descriptor as u8 & 3)])?;
+        let dictionary_id = take(&mut rest, (1 << (descriptor & 3)) >> 1)?;
         let content_size = match (descriptor >> 6, is_single_segment) {
             (0, false) => None,
             (0, true) => Some(take(&mut rest, 1)?),

@@ -241,6 +241,10 @@ impl Fields {
                 _ => false,
             };
             if prefix.is_empty() {
+                // Where the records stood.
+                if source == Source::Batch && name == b"logs" {
+                    continue;
+                }
                 let is_message = || matches!(role(name), Role::Message(rank) if rank != MESSAGE_LOG && rank != MESSAGE_EVENT);
                 if is_nested && !(source == Source::Record && is_message()) {
                     self.joined.extend_from_slice(name);

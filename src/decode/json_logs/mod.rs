@@ -133,12 +133,12 @@ struct Walk<'a, S> {
 
 impl<S: RecordSink> Walk<'_, S> {
     fn handle_piece(&mut self, piece: Piece, range: Range<usize>, batch: &mut Document) {
-        if piece == (Piece::Object { is_top: true }) && self.may_be_batch(range.clone()) {
-            if let Some(array) = json::batch_member(self.payload, range.clone())
-                && range.len() - array.len() <= limits::JSON_RECORD_SIZE_MAX
-            {
-                return self.handle_batch(range, array, batch);
-            }
+        if piece == (Piece::Object { is_top: true })
+            && self.may_be_batch(range.clone())
+            && let Some(array) = json::batch_member(self.payload, range.clone())
+            && range.len() - array.len() <= limits::JSON_RECORD_SIZE_MAX
+        {
+            return self.handle_batch(range, array, batch);
         }
         self.handle_record(piece, range, Ok(&[]));
     }

@@ -215,7 +215,7 @@ impl Filler {
             });
         let level =
             picked.levels.iter().flatten().find_map(|&index| match self.node(index, sources)? {
-                Node::String(text) if text.is_empty() => None,
+                Node::String("") => None,
                 Node::String(text) => {
                     let number = severity::from_text(text.as_bytes());
                     let is_word = !text.bytes().all(|byte| byte.is_ascii_digit());

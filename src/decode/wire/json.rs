@@ -138,18 +138,20 @@ pub fn split_lines(
     visit: &mut impl FnMut(Piece, Range<usize>),
 ) {
     let bytes = payload.get(..range.end).unwrap_or(payload);
-    let mut start = range.start;
+    let mut start = skip_blanks(bytes, range.start);
     while start < bytes.len() {
         let rest = bytes.get(start..).unwrap_or_default();
         let end = memchr::memchr(b'\n', rest).map_or(bytes.len(), |length| start + length);
-        let line = trim(bytes, start..end);
-        start = end + 1;
+        let line = start..trim_end(bytes, start, end);
+        start = skip_blanks(bytes, end);
         let text = bytes.get(..line.end).unwrap_or_default();
-        match text.get(line.start) {
-            None => {}
-            Some(b'{') if container_end(text, line.start) == Some(line.end) => {
-                visit(Piece::Object { is_top: true }, line);
-            }
+        let object_end = match text.get(line.start) {
+            Some(b'{') => container_end(text, line.start),
+            _ => Some(line.start),
+        };
+        match object_end {
+            None => visit(Piece::BrokenLine, line),
+            Some(end) if end == line.end => visit(Piece::Object { is_top: true }, line),
             Some(_) => split_odd_line(text, line, visit),
         }
     }
@@ -184,13 +186,12 @@ fn skip_blanks(bytes: &[u8], mut at: usize) -> usize {
     at
 }
 
-fn trim(bytes: &[u8], range: Range<usize>) -> Range<usize> {
-    let mut end = range.end;
-    while end > range.start && bytes.get(end - 1).is_some_and(|&byte| is_blank(byte)) {
+/// The end of `start..end` without the blanks at its end. Its first byte is none.
+fn trim_end(bytes: &[u8], start: usize, mut end: usize) -> usize {
+    while end > start && bytes.get(end - 1).is_some_and(|&byte| is_blank(byte)) {
         end -= 1;
     }
-    let text = bytes.get(..end).unwrap_or_default();
-    skip_blanks(text, range.start)..end
+    end
 }
 
 /// The end of a run of bytes that have no meaning for structure.

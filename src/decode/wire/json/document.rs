@@ -44,7 +44,7 @@ impl std::fmt::Display for Fault {
     }
 }
 
-/// Memory for the tape of one record, reused. At most about 12 MiB for the largest record.
+/// Memory for the tape of one record, reused. At most 16 MiB for the worst record.
 pub struct Document {
     text: Vec<u8>,
     buffers: Buffers,

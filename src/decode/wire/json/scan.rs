@@ -4,11 +4,6 @@
 //! over fixed blocks, which the compiler turns into vector code; no `unsafe`.
 
 const BLOCK_SIZE: usize = 64;
-/// One in each byte.
-const ONES: u64 = 0x0101_0101_0101_0101;
-/// Multiplying bytes of 0 or 1 by this gathers them in the top byte, the first one lowest.
-const GATHER: u64 = 0x0102_0408_1020_4080;
-
 /// The end of the string whose opening quote is at `start`, behind its closing quote.
 #[must_use]
 pub fn string_end(bytes: &[u8], start: usize) -> Option<usize> {
@@ -26,6 +21,10 @@ pub fn string_end(bytes: &[u8], start: usize) -> Option<usize> {
 /// Which kind closes which is not looked at.
 #[must_use]
 pub fn container_end(bytes: &[u8], start: usize) -> Option<usize> {
+    // Empty ones, which a body can hold by the million.
+    if matches!(bytes.get(start + 1), Some(b'}' | b']')) {
+        return Some(start + 2);
+    }
     let mut state = State::default();
     let mut at = start;
     let mut blocks = bytes.get(start..)?.chunks_exact(BLOCK_SIZE);
@@ -55,28 +54,22 @@ impl State {
     /// Answers where, in the block, the container ends.
     #[inline(always)]
     fn block(&mut self, block: &[u8; BLOCK_SIZE]) -> Option<usize> {
-        let masks = Masks::new(block);
-        let mut quotes = masks.quote;
-        if masks.backslash | self.is_escaped != 0 {
-            quotes &= !self.escaped(masks.backslash);
+        let mut quotes = mask(block, |byte| byte == b'"');
+        if self.is_escaped != 0 || has(block, b'\\') {
+            quotes &= !self.escaped(mask(block, |byte| byte == b'\\'));
         }
         let in_string = prefix_xor(quotes) ^ self.in_string;
         self.in_string = 0u64.wrapping_sub(in_string >> 63);
-        let open = masks.open & !in_string;
-        let close = masks.close & !in_string;
-        let (opened, closed) = (open.count_ones() as usize, close.count_ones() as usize);
-        // Too few to close everything: no need to look at them one by one.
-        if closed < self.depth {
-            self.depth = self.depth + opened - closed;
-            return None;
-        }
-        let mut brackets = open | close;
+        // Most blocks of a flat record have none: their kinds are told one by one.
+        // `[` and `{`, `]` and `}` differ in one bit.
+        let is_bracket = |byte: u8| matches!(byte | 0x20, b'{' | b'}');
+        let mut brackets = mask(block, is_bracket) & !in_string;
         while brackets != 0 {
-            let bit = brackets.trailing_zeros();
-            if open >> bit & 1 == 1 {
+            let place = brackets.trailing_zeros() as usize;
+            if matches!(block.get(place), Some(b'{' | b'[')) {
                 self.depth += 1;
             } else if self.depth <= 1 {
-                return Some(bit as usize + 1);
+                return Some(place + 1);
             } else {
                 self.depth -= 1;
             }
@@ -99,40 +92,27 @@ impl State {
     }
 }
 
-/// One bit a byte.
-struct Masks {
-    quote: u64,
-    backslash: u64,
-    /// `{` and `[`
-    open: u64,
-    /// `}` and `]`
-    close: u64,
+/// One bit a byte: whether `is` holds for it. The compiler turns the comparison into vector code;
+/// each eight answers, all ones or none, then give one bit each to a product's top byte.
+#[inline(always)]
+fn mask(block: &[u8; BLOCK_SIZE], is: impl Fn(u8) -> bool) -> u64 {
+    const DIAGONAL: u64 = 0x8040_2010_0804_0201;
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let mut hits = [0u8; BLOCK_SIZE];
+    for (hit, &byte) in hits.iter_mut().zip(block) {
+        *hit = if is(byte) { 0xff } else { 0 };
+    }
+    let mut mask = 0;
+    for (place, word) in hits.as_chunks::<8>().0.iter().enumerate() {
+        let bits = (u64::from_le_bytes(*word) & DIAGONAL).wrapping_mul(ONES) >> 56;
+        mask |= bits << (8 * place);
+    }
+    mask
 }
 
-impl Masks {
-    #[inline(always)]
-    fn new(block: &[u8; BLOCK_SIZE]) -> Self {
-        let mut kinds = [0u8; BLOCK_SIZE];
-        for (kind, &byte) in kinds.iter_mut().zip(block) {
-            // `[` and `{`, `]` and `}` differ in one bit.
-            let folded = byte | 0x20;
-            *kind = u8::from(byte == b'"')
-                | u8::from(byte == b'\\') << 1
-                | u8::from(folded == b'{') << 2
-                | u8::from(folded == b'}') << 3;
-        }
-        let mut masks = Self { quote: 0, backslash: 0, open: 0, close: 0 };
-        for (place, word) in kinds.as_chunks::<8>().0.iter().enumerate() {
-            let word = u64::from_le_bytes(*word);
-            let gathered =
-                |bit: u32| (word >> bit & ONES).wrapping_mul(GATHER) >> 56 << (8 * place);
-            masks.quote |= gathered(0);
-            masks.backslash |= gathered(1);
-            masks.open |= gathered(2);
-            masks.close |= gathered(3);
-        }
-        masks
-    }
+#[inline(always)]
+fn has(block: &[u8; BLOCK_SIZE], wanted: u8) -> bool {
+    block.iter().fold(false, |any, &byte| any | (byte == wanted))
 }
 
 /// Each bit: the parity of the bits up to and with it. From quotes to what they enclose.
