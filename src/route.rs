@@ -533,7 +533,7 @@ fn next_parameter(rest: &[u8]) -> Option<(Option<Parameter<'_>>, &[u8])> {
     }
     let end = after.iter().position(|&byte| byte == b';').unwrap_or(after.len());
     let (value, behind) = after.split_at_checked(end)?;
-    let value = trim_blanks(value);
+    let value = trim_end(value);
     if !is_token(value) {
         return None;
     }
@@ -542,6 +542,13 @@ fn next_parameter(rest: &[u8]) -> Option<(Option<Parameter<'_>>, &[u8])> {
 
 fn trim_start(mut bytes: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] = bytes {
+        bytes = rest;
+    }
+    bytes
+}
+
+fn trim_end(mut bytes: &[u8]) -> &[u8] {
+    while let [rest @ .., b' ' | b'\t'] = bytes {
         bytes = rest;
     }
     bytes
