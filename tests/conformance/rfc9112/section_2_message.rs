@@ -1,6 +1,6 @@
 //! RFC 9112, section 2: message format, line ends, versions; the bounds of a head as a whole.
 
-use crate::support::{accepts, feed, feed_with, parse_once, post, refuses};
+use crate::support::{Random, accepts, feed, feed_with, parse_once, post, refuses};
 use inrush::http::http1::head::{HeadError, HeadOptions, HeadScan};
 use inrush::http::{Method, Version};
 use inrush::limits;
@@ -221,4 +221,29 @@ fn a_large_head_is_the_same_however_it_is_cut() {
     assert_eq!(head.fields.len(), 61);
     assert_eq!(head.fields[3].0, "X-Field-2");
     assert_eq!(head.fields[3].1, b"value value");
+}
+
+/// Damage anywhere never panics, and is told alike however the bytes arrive.
+#[test]
+fn damaged_heads_are_told_alike_however_they_are_cut() {
+    let good = b"\r\nPOST http://h/v1/logs?token=a HTTP/1.1\r\nHost: h:80\r\nContent-Length: 5\r\n\
+        Transfer-Encoding: chunked\r\nExpect: 100-continue\r\nConnection: close\r\n\r\nhello";
+    let alphabet = b"\r\n: \t\0\xff,/?#*@[]HTP1.ae";
+    for seed in 0..400 {
+        let mut random = Random::new(seed);
+        let mut bytes = good.to_vec();
+        for _ in 0..=random.below(3) {
+            let index = random.below(bytes.len());
+            match random.below(4) {
+                0 => bytes[index] = *random.pick(alphabet),
+                1 => bytes.insert(index, *random.pick(alphabet)),
+                2 => bytes.truncate(index.max(1)),
+                _ => {
+                    bytes.remove(index);
+                }
+            }
+        }
+        let answer = std::panic::catch_unwind(|| feed(&bytes));
+        assert!(answer.is_ok(), "seed {seed}: {}", bytes.escape_ascii());
+    }
 }
