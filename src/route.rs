@@ -533,7 +533,7 @@ fn next_parameter(rest: &[u8]) -> Option<(Option<Parameter<'_>>, &[u8])> {
     }
     let end = after.iter().position(|&byte| byte == b';').unwrap_or(after.len());
     let (value, behind) = after.split_at_checked(end)?;
-    let value = trim_blanks(value);
+    let value = trim_end(value);
     if !is_token(value) {
         return None;
     }
@@ -545,4 +545,181 @@ fn trim_start(mut bytes: &[u8]) -> &[u8] {
         bytes = rest;
     }
     bytes
+}
+
+fn trim_end(mut bytes: &[u8]) -> &[u8] {
+    while let [rest @ .., b' ' | b'\t'] = bytes {
+        bytes = rest;
+    }
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+    use super::*;
+    use crate::http::Parsed;
+    use crate::http::http1::head::{HeadOptions, HeadScan, parse};
+
+    fn request_with(method: &str, target: &str, lines: &str) -> Result<Endpoint, RouteError> {
+        let bytes = format!("{method} {target} HTTP/1.1\r\nHost: h\r\n{lines}\r\n");
+        match parse(bytes.as_bytes(), &HeadOptions::default(), &mut HeadScan::default()) {
+            Ok(Parsed::Item { value, .. }) => select(&value),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn request(method: &str, target: &str) -> Result<Endpoint, RouteError> {
+        request_with(method, target, "")
+    }
+
+    fn is_grpc(route: Route) -> bool {
+        matches!(route, Route::OtlpGrpcLogs | Route::OtlpGrpcTraces | Route::OtlpGrpcMetrics)
+    }
+
+    #[test]
+    fn every_route_is_found_at_its_path() {
+        for &route in Route::ALL {
+            for suffix in ["", "/", "?a=b", "/?a=b"] {
+                let found = request("POST", &format!("{}{suffix}", route.path()));
+                if is_grpc(route) {
+                    assert_eq!(found, Err(RouteError::GrpcNeedsHttp2 { route }));
+                } else {
+                    assert_eq!(found, Ok(Endpoint::Ingest(route)), "{}{suffix}", route.path());
+                }
+            }
+            for suffix in ["//", "/x", "x", "%2F"] {
+                let found = request("POST", &format!("{}{suffix}", route.path()));
+                assert_eq!(found, Err(RouteError::NotFound), "{}{suffix}", route.path());
+            }
+        }
+    }
+
+    #[test]
+    fn grpc_is_routed_on_http_2_by_post_alone() {
+        let head = |method, path| RequestHead {
+            method,
+            path,
+            query: None,
+            version: Version::Http2,
+            fields: Fields::new(b""),
+        };
+        for route in Route::ALL.iter().copied().filter(|&route| is_grpc(route)) {
+            assert_eq!(select(&head(Method::Post, route.path())), Ok(Endpoint::Ingest(route)));
+            assert!(matches!(
+                select(&head(Method::Get, route.path())),
+                Err(RouteError::MethodNotAllowed { allow: ALLOW_POST, .. })
+            ));
+        }
+        // OTLP over plain HTTP is served on both versions.
+        assert_eq!(select(&head(Method::Post, "/v1/logs")), Ok(Endpoint::Ingest(Route::OtlpLogs)));
+    }
+
+    #[test]
+    fn aliases_lead_to_their_routes() {
+        for (path, route) in [
+            ("/api/v1/push", Route::RemoteWrite),
+            ("/api/v1/series", Route::DatadogSeriesV1),
+            ("/api/v2/series/", Route::DatadogSeriesV2),
+            ("/api/v1/import/prometheus/metrics/job/x/instance/y", Route::ImportPrometheus),
+        ] {
+            assert_eq!(request("POST", path), Ok(Endpoint::Ingest(route)), "{path}");
+        }
+    }
+
+    /// A catch-all 200 made agents lose data silently.
+    #[test]
+    fn unknown_paths_are_not_found() {
+        for path in [
+            "/",
+            "//",
+            "/v1",
+            "/v1/",
+            "/v1/log",
+            "/v1/profiles",
+            "/v1//logs",
+            "/V1/logs",
+            "/api/v1/import/prometheus/metricsx",
+            "/api/v1/importprometheus",
+            "/healthz",
+            "/v1%2Flogs",
+            "/v1/./logs",
+            "/datadog/api/v3/series",
+            "/v0.6/traces",
+        ] {
+            assert_eq!(request("POST", path), Err(RouteError::NotFound), "{path}");
+        }
+    }
+
+    /// Java and JavaScript tracers send PUT, Go and Python POST.
+    #[test]
+    fn put_is_for_tracers_and_exposition() {
+        for &route in Route::ALL.iter().filter(|&&route| !is_grpc(route)) {
+            let puts = route.path().ends_with("/traces") && route.protocol() == "datadog"
+                || route == Route::ImportPrometheus;
+            assert_eq!(request("PUT", route.path()).is_ok(), puts, "{route:?}");
+            assert!(request("GET", route.path()).is_err());
+            assert!(request("DELETE", route.path()).is_err());
+        }
+    }
+
+    #[test]
+    fn small_endpoints_are_read() {
+        for method in ["GET", "HEAD"] {
+            assert_eq!(request(method, "/health"), Ok(Endpoint::Health));
+            assert_eq!(request(method, "/info"), Ok(Endpoint::Info));
+            for path in ["/datadog/api/v1/validate?api_key=k", "/api/v1/validate"] {
+                assert_eq!(request(method, path), Ok(Endpoint::DatadogValidate));
+            }
+        }
+        assert!(!Endpoint::Health.needs_key() && !Endpoint::Info.needs_key());
+        assert!(!Endpoint::Preflight.needs_key());
+        assert!(Endpoint::DatadogValidate.needs_key() && Endpoint::VmHandshake.needs_key());
+        assert!(Endpoint::Ingest(Route::JsonLogs).needs_key());
+    }
+
+    #[test]
+    fn vmagents_question_is_told_from_a_get() {
+        for target in
+            ["/api/v1/write?get_vm_proto_version=1", "/api/v1/push?a=b&get_vm_proto_version=1"]
+        {
+            assert_eq!(request("GET", target), Ok(Endpoint::VmHandshake));
+        }
+        for target in [
+            "/api/v1/write",
+            "/api/v1/write?get_vm_proto_version=2",
+            "/api/v1/write?xget_vm_proto_version=1",
+            "/v1/logs?get_vm_proto_version=1",
+        ] {
+            let error = request("GET", target).unwrap_err();
+            assert!(matches!(error, RouteError::MethodNotAllowed { .. }), "{target}");
+        }
+        // A POST with the same query is a write.
+        assert_eq!(
+            request("POST", "/api/v1/write?get_vm_proto_version=1"),
+            Ok(Endpoint::Ingest(Route::RemoteWrite))
+        );
+    }
+
+    /// A preflight carries no key and must be told from a plain OPTIONS.
+    #[test]
+    fn a_preflight_has_an_origin_and_a_method() {
+        let lines = "Origin: https://a\r\nAccess-Control-Request-Method: POST\r\n";
+        assert_eq!(request_with("OPTIONS", "/v1/logs", lines), Ok(Endpoint::Preflight));
+        assert_eq!(
+            request_with("OPTIONS", "/v1/logs", "Origin: https://a\r\n"),
+            Ok(Endpoint::Options { allow: ALLOW_POST })
+        );
+        assert_eq!(request_with("OPTIONS", "/nowhere", lines), Err(RouteError::NotFound));
+    }
+
+    #[test]
+    fn remote_write_has_limits_of_its_own() {
+        assert_eq!(body_limit(Route::RemoteWrite), 32 << 20);
+        assert_eq!(payload_limit(Route::RemoteWrite), 32 << 20);
+        for route in [Route::OtlpLogs, Route::Firehose, Route::JsonLogs] {
+            assert_eq!((body_limit(route), payload_limit(route)), (64 << 20, 64 << 20));
+        }
+    }
 }

@@ -375,3 +375,202 @@ fn at(path: &Path) -> impl FnOnce(io::Error) -> KeyError + use<> {
     let path = path.to_owned();
     move |source| KeyError::Io { path, source }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+    use super::*;
+
+    fn value(text: &str) -> SecretSource {
+        SecretSource::Value(text.to_owned())
+    }
+
+    fn tenant_of(data: &Path, key: &str) -> Option<String> {
+        let keys = load(data).unwrap();
+        let index = keys.table().lookup(key.as_bytes())?;
+        Some(keys.tenants[usize::try_from(index).unwrap()].clone())
+    }
+
+    #[test]
+    fn keys_can_be_added_before_any_server_ran() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("not/there/yet");
+        assert_eq!(list(&data).unwrap(), []);
+        assert!(load(&data).unwrap().entries.is_empty());
+        let added = add(&data, "agent", None, &SecretSource::Generated).unwrap();
+        assert_eq!((added.name.as_str(), added.tenant.as_str()), ("agent", "agent"));
+        let key = added.generated.unwrap();
+        assert_eq!(key.len(), 43, "32 bytes in base64");
+        check_key(&key).unwrap();
+        assert_eq!(tenant_of(&data, &key).as_deref(), Some("agent"));
+        assert_eq!(tenant_of(&data, "something else"), None);
+    }
+
+    #[test]
+    fn several_keys_may_stand_for_one_tenant() {
+        let data = tempfile::tempdir().unwrap();
+        add(data.path(), "old", Some("shop"), &value("first-key")).unwrap();
+        add(data.path(), "other", Some("bank"), &value("other-key")).unwrap();
+        let added = add(data.path(), "new", Some("shop"), &value("second-key")).unwrap();
+        assert_eq!(added.generated, None, "what was given is not printed");
+        assert_eq!(load(data.path()).unwrap().tenants, ["shop", "bank"]);
+        for (key, tenant) in [("first-key", "shop"), ("second-key", "shop"), ("other-key", "bank")]
+        {
+            assert_eq!(tenant_of(data.path(), key).as_deref(), Some(tenant));
+        }
+        remove(data.path(), "old").unwrap();
+        assert_eq!(tenant_of(data.path(), "first-key"), None);
+        assert_eq!(tenant_of(data.path(), "second-key").as_deref(), Some("shop"));
+        let names: Vec<_> =
+            list(data.path()).unwrap().into_iter().map(|entry| entry.name).collect();
+        assert_eq!(names, ["other", "new"]);
+    }
+
+    #[test]
+    fn names_and_keys_are_unique() {
+        let data = tempfile::tempdir().unwrap();
+        add(data.path(), "a", None, &value("the-same-key")).unwrap();
+        assert!(matches!(
+            add(data.path(), "a", None, &value("another-key")),
+            Err(KeyError::NameTaken(name)) if name == "a"
+        ));
+        assert!(matches!(
+            add(data.path(), "b", None, &value("the-same-key")),
+            Err(KeyError::KeyTaken(name)) if name == "a"
+        ));
+        assert!(matches!(
+            remove(data.path(), "b"),
+            Err(KeyError::NameUnknown(name)) if name == "b"
+        ));
+        assert_eq!(list(data.path()).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn a_key_comes_from_a_file_without_its_line_end() {
+        let data = tempfile::tempdir().unwrap();
+        let file = data.path().join("key.txt");
+        for (index, end) in ["", "\n", "\r\n"].iter().enumerate() {
+            let key = format!("key-from-file-{index}");
+            fs::write(&file, format!("{key}{end}")).unwrap();
+            add(data.path(), &key, None, &SecretSource::File(file.clone())).unwrap();
+            assert_eq!(tenant_of(data.path(), &key), Some(key));
+        }
+        fs::write(&file, "two\nlines\n").unwrap();
+        let error = add(data.path(), "x", None, &SecretSource::File(file.clone())).unwrap_err();
+        assert!(matches!(error, KeyError::KeyNotText), "{error}");
+        let missing = SecretSource::File(data.path().join("missing"));
+        let error = add(data.path(), "x", None, &missing).unwrap_err();
+        assert!(error.to_string().contains("missing"), "{error}");
+    }
+
+    #[test]
+    fn keys_that_no_header_could_carry_are_refused() {
+        let data = tempfile::tempdir().unwrap();
+        let long = "k".repeat(limits::CREDENTIAL_SIZE_MAX + 1);
+        for (key, good) in [
+            ("1234567", false),
+            ("12345678", true),
+            ("with blank", false),
+            ("tab\tinside", false),
+            ("umläut-key", false),
+            (&long, false),
+            (&long[1..], true),
+        ] {
+            let added = add(data.path(), &format!("name-{}", key.len()), None, &value(key));
+            assert_eq!(added.is_ok(), good, "{key:.20}");
+        }
+    }
+
+    #[test]
+    fn names_are_checked_before_anything_is_written() {
+        let data = tempfile::tempdir().unwrap();
+        for (name, tenant) in
+            [("", None), ("a b", None), ("a\n", None), ("a", Some("")), ("a", Some("b c"))]
+        {
+            let error = add(data.path(), name, tenant, &value("some-long-key")).unwrap_err();
+            assert!(matches!(error, KeyError::File { .. }), "{name:?}: {error}");
+        }
+        assert!(!data.path().join(KEYS_FILE).exists());
+    }
+
+    /// Whoever can read the files must be the one who runs the server, and reads no key even then.
+    #[test]
+    fn files_are_private_and_hold_no_key() {
+        let data = tempfile::tempdir().unwrap();
+        add(data.path(), "a", Some("t"), &value("very-secret-key")).unwrap();
+        for name in [KEYS_FILE, SECRET_FILE] {
+            let path = data.path().join(name);
+            let mode = fs::metadata(&path).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600, "{name}");
+            let bytes = fs::read(&path).unwrap();
+            assert!(!bytes.windows(11).any(|window| window == b"very-secret"), "{name}");
+            assert!(!data.path().join(format!("{name}.new")).exists());
+        }
+        assert_eq!(fs::read(data.path().join(SECRET_FILE)).unwrap().len(), 32);
+    }
+
+    /// A file left behind by a crash is in nobody's way.
+    #[test]
+    fn leftovers_of_a_crash_are_overwritten() {
+        let data = tempfile::tempdir().unwrap();
+        for name in [KEYS_FILE, SECRET_FILE] {
+            let path = data.path().join(format!("{name}.new"));
+            fs::write(&path, "half a fi".repeat(1000)).unwrap();
+        }
+        add(data.path(), "a", None, &value("some-long-key")).unwrap();
+        assert_eq!(tenant_of(data.path(), "some-long-key").as_deref(), Some("a"));
+        let mode = fs::metadata(data.path().join(SECRET_FILE)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+
+    /// With another secret every key would be wrong: that must be an error, not a mass refusal.
+    #[test]
+    fn a_lost_or_damaged_secret_is_told() {
+        let data = tempfile::tempdir().unwrap();
+        add(data.path(), "a", None, &value("some-long-key")).unwrap();
+        let path = data.path().join(SECRET_FILE);
+        let secret = fs::read(&path).unwrap();
+        fs::write(&path, &secret[..31]).unwrap();
+        assert!(matches!(load(data.path()), Err(KeyError::SecretFileInvalid { .. })));
+        fs::remove_file(&path).unwrap();
+        assert!(matches!(load(data.path()), Err(KeyError::SecretFileMissing { .. })));
+        assert!(matches!(
+            add(data.path(), "b", None, &value("other-long-key")),
+            Err(KeyError::SecretFileMissing { .. })
+        ));
+        assert!(!path.exists(), "no new secret under old digests");
+        // The last key may still be removed, and then all starts anew.
+        remove(data.path(), "a").unwrap();
+        add(data.path(), "b", None, &value("other-long-key")).unwrap();
+        assert_eq!(tenant_of(data.path(), "other-long-key").as_deref(), Some("b"));
+    }
+
+    #[test]
+    fn a_damaged_list_is_told_with_its_path() {
+        let data = tempfile::tempdir().unwrap();
+        fs::write(data.path().join(KEYS_FILE), "version = 1\n[[key]]\nname = 3\n").unwrap();
+        let error = load(data.path()).unwrap_err().to_string();
+        assert!(error.contains("keys.toml") && error.contains("line 3"), "{error}");
+        assert!(add(data.path(), "b", None, &value("other-long-key")).is_err());
+    }
+
+    /// Two commands at once: both keys are there afterwards.
+    #[test]
+    fn commands_at_the_same_time_lose_nothing() {
+        let data = tempfile::tempdir().unwrap();
+        std::thread::scope(|scope| {
+            for thread in 0..4 {
+                let data = data.path();
+                scope.spawn(move || {
+                    for number in 0..5 {
+                        let name = format!("key-{thread}-{number}");
+                        add(data, &name, None, &value(&format!("secret-{name}"))).unwrap();
+                    }
+                });
+            }
+        });
+        assert_eq!(list(data.path()).unwrap().len(), 20);
+        assert_eq!(tenant_of(data.path(), "secret-key-3-4").as_deref(), Some("key-3-4"));
+    }
+}

@@ -247,6 +247,7 @@ pub fn parse<'a>(
         let line_start = scan.line_start;
         match scan.state {
             ScanState::ExpectRequestLine => {
+                check_first_byte(line, line_start)?;
                 check_request_line_size(line, options)?;
                 let line = without_carriage_return(line, line_start)?;
                 if line.is_empty() {
@@ -291,9 +292,7 @@ fn check_open_line(bytes: &[u8], options: &HeadOptions, scan: &HeadScan) -> Resu
     let line = bytes.get(scan.line_start..).unwrap_or_default();
     match scan.state {
         ScanState::ExpectRequestLine => {
-            if line.first().is_some_and(|&byte| byte != b'\r' && !is_token_byte(byte)) {
-                return Err(first_byte_error(line, scan.line_start));
-            }
+            check_first_byte(line, scan.line_start)?;
             check_request_line_size(line, options)
         }
         ScanState::ExpectField => {
@@ -346,11 +345,14 @@ fn line_error(line: &[u8], start: usize) -> HeadError {
     }
 }
 
-#[cold]
-fn first_byte_error(line: &[u8], start: usize) -> HeadError {
+/// A line that cannot begin a method is known for what it is before it ends: TLS sent to a plaintext
+/// listener may hold no LF at all.
+fn check_first_byte(line: &[u8], start: usize) -> Result<(), HeadError> {
     match line.first() {
-        Some(b' ' | b'\t') => HeadError::RequestLineMalformed { offset: offset(start) },
-        _ => HeadError::NotHttp,
+        None | Some(b'\r') => Ok(()),
+        Some(&byte) if is_token_byte(byte) => Ok(()),
+        Some(b' ' | b'\t') => Err(HeadError::RequestLineMalformed { offset: offset(start) }),
+        Some(_) => Err(HeadError::NotHttp),
     }
 }
 
@@ -368,9 +370,6 @@ fn request_line(
 ) -> Result<RequestLine, HeadError> {
     let malformed =
         |index: usize| HeadError::RequestLineMalformed { offset: offset(start + index) };
-    if line.first().is_some_and(|&byte| !is_token_byte(byte)) {
-        return Err(first_byte_error(line, start));
-    }
     let method_end = memchr::memchr(b' ', line).ok_or_else(|| malformed(line.len()))?;
     let (method_name, rest) = line.split_at_checked(method_end).ok_or_else(|| malformed(0))?;
     if !is_token(method_name) {

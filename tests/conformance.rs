@@ -1,0 +1,11 @@
+//! What the specifications demand: a folder per RFC, a file per section, a function per requirement.
+
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+#[path = "conformance/support.rs"]
+mod support;
+
+#[path = "conformance/rfc9110/mod.rs"]
+mod rfc9110;
+#[path = "conformance/rfc9112/mod.rs"]
+mod rfc9112;
