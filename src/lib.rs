@@ -11,6 +11,12 @@
 pub mod envelope;
 pub mod limits;
 
+pub mod http;
+
+pub mod route;
+
+pub mod auth;
+
 pub mod content;
 pub mod decode;
 
@@ -19,4 +25,11 @@ pub mod journal;
 
 pub mod store;
 
+pub mod outcome;
+
+pub mod command;
+
 pub mod counters;
+
+pub mod buffer;
+pub mod ring;

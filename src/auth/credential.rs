@@ -1,0 +1,188 @@
+//! Where a request may carry its key: six fields, the same names in the query, and Basic.
+//!
+//! A candidate is a bare secret: `Bearer` stripped, Basic decoded, the query's percent signs undone.
+//! Copied into memory that lives as long as the shard, because decoding needs room anyway.
+
+use base64::Engine;
+use base64::alphabet;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+
+use crate::http::head::RequestHead;
+use crate::limits;
+
+/// Fields that hold a key, in the order in which they are believed; also the names in the query.
+const NAMES: [&str; 6] =
+    ["token", "apikey", "api_key", "dd-api-key", "x-amz-firehose-access-key", "authorization"];
+
+/// The only user name that Basic may give.
+const BASIC_USER: &[u8] = b"groundcover";
+
+/// Senders differ in whether they pad.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// The longest Basic credential as sent.
+const BASIC_SIZE_MAX: usize = (limits::CREDENTIAL_SIZE_MAX + BASIC_USER.len() + 1).div_ceil(3) * 4;
+
+/// The credentials of one request, in the order in which they are tried.
+#[derive(Default)]
+pub struct Candidates {
+    /// All of them, one behind the other.
+    bytes: Vec<u8>,
+    ends: [usize; limits::CREDENTIAL_COUNT_MAX],
+    count: usize,
+    presented: bool,
+}
+
+impl Candidates {
+    /// Memory for the usual request is taken here, once; more only if a request needs it.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { bytes: Vec::with_capacity(2 * limits::CREDENTIAL_SIZE_MAX), ..Self::default() }
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        let mut start = 0;
+        self.ends.iter().take(self.count).map(move |&end| {
+            let candidate = self.bytes.get(start..end).unwrap_or_default();
+            start = end;
+            candidate
+        })
+    }
+
+    /// Whether the request carried anything in a place for keys, even if it was empty or unreadable.
+    #[must_use]
+    pub const fn is_presented(&self) -> bool {
+        self.presented
+    }
+
+    fn clear(&mut self) {
+        self.bytes.clear();
+        self.count = 0;
+        self.presented = false;
+    }
+
+    /// Adds what `write` appends; nothing if it is empty, too long, or there is no place left.
+    fn push_with(&mut self, write: impl FnOnce(&mut Vec<u8>) -> bool) {
+        self.presented = true;
+        let start = self.bytes.len();
+        let Some(end) = self.ends.get_mut(self.count) else {
+            return;
+        };
+        let good = write(&mut self.bytes);
+        let size = self.bytes.len() - start;
+        if good && size > 0 && size <= limits::CREDENTIAL_SIZE_MAX {
+            *end = self.bytes.len();
+            self.count += 1;
+        } else {
+            self.bytes.truncate(start);
+        }
+    }
+
+    fn push(&mut self, secret: &[u8]) {
+        self.push_with(|bytes| {
+            let fits = secret.len() <= limits::CREDENTIAL_SIZE_MAX;
+            if fits {
+                bytes.extend_from_slice(secret);
+            }
+            fits
+        });
+    }
+}
+
+impl std::fmt::Debug for Candidates {
+    /// How many, never which.
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Candidates").field("count", &self.count).finish_non_exhaustive()
+    }
+}
+
+/// Collects the credentials of a request: fields, then query, then Basic. Beyond
+/// [`limits::CREDENTIAL_COUNT_MAX`] the first ones count.
+pub fn candidates(head: &RequestHead<'_>, into: &mut Candidates) {
+    into.clear();
+    for name in NAMES {
+        for value in head.fields.all(name) {
+            if name != "authorization" {
+                into.push(value);
+            } else if without_scheme(value, b"basic").is_none() {
+                into.push(without_scheme(value, b"bearer").unwrap_or(value));
+            }
+        }
+    }
+    if let Some(query) = head.query {
+        for name in NAMES {
+            for pair in query.split('&') {
+                if let Some((found, value)) = pair.split_once('=')
+                    && found == name
+                {
+                    into.push_with(|bytes| percent_decode(value.as_bytes(), bytes));
+                }
+            }
+        }
+    }
+    for value in head.fields.all("authorization") {
+        if let Some(encoded) = without_scheme(value, b"basic") {
+            into.push_with(|bytes| basic_password(encoded, bytes));
+        }
+    }
+}
+
+/// What follows the scheme, in any case, and at least one blank.
+fn without_scheme<'a>(value: &'a [u8], scheme: &[u8]) -> Option<&'a [u8]> {
+    let (found, rest) = value.split_at_checked(scheme.len())?;
+    if !found.eq_ignore_ascii_case(scheme) || !rest.starts_with(b" ") {
+        return None;
+    }
+    Some(crate::http::trim_blanks(rest))
+}
+
+/// Appends the password, which is all behind the first colon: it may hold colons itself.
+fn basic_password(encoded: &[u8], into: &mut Vec<u8>) -> bool {
+    if encoded.len() > BASIC_SIZE_MAX {
+        return false;
+    }
+    let mut decoded = [0; BASIC_SIZE_MAX];
+    let Ok(size) = BASE64.decode_slice(encoded, &mut decoded) else {
+        return false;
+    };
+    let decoded = decoded.get(..size).unwrap_or_default();
+    match decoded.strip_prefix(BASIC_USER).and_then(|rest| rest.strip_prefix(b":")) {
+        Some(password) => {
+            into.extend_from_slice(password);
+            true
+        }
+        None => false,
+    }
+}
+
+/// Appends `value` with `%XX` undone, once. `+` stays: keys hold no blanks, but may hold `+`.
+fn percent_decode(value: &[u8], into: &mut Vec<u8>) -> bool {
+    if value.len() > 3 * limits::CREDENTIAL_SIZE_MAX {
+        return false;
+    }
+    let mut rest = value;
+    loop {
+        rest = match rest {
+            [] => return true,
+            [b'%', high, low, after @ ..] => {
+                let (Some(high), Some(low)) = (hex_digit(*high), hex_digit(*low)) else {
+                    return false;
+                };
+                into.push(high << 4 | low);
+                after
+            }
+            [b'%', ..] => return false,
+            [byte, after @ ..] => {
+                into.push(*byte);
+                after
+            }
+        };
+    }
+}
+
+fn hex_digit(byte: u8) -> Option<u8> {
+    char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
+}

@@ -1,0 +1,422 @@
+//! Bodies of replies: each protocol's own form of success, of partial success and of refusal.
+
+use std::fmt;
+
+use super::{Cause, RequestEcho};
+use crate::auth::AuthError;
+use crate::batch::RejectCause;
+use crate::decode::{DecodeError, Verdict, is_decodable};
+use crate::envelope::Route;
+use crate::http::reply::{Body, Reply};
+use crate::route::{Endpoint, RouteError};
+
+const TEXT: &str = "text/plain; charset=utf-8";
+/// Bare: some exporters compare the whole field and ignore the body otherwise.
+const JSON: &str = "application/json";
+const PROTOBUF: &str = "application/x-protobuf";
+
+/// The error form of a protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    Text,
+    StatusProtobuf,
+    StatusJson,
+    Datadog,
+    Firehose,
+    JsonLogs,
+}
+
+impl Form {
+    pub(super) fn of(request: &RequestEcho<'_>, cause: &Cause) -> Self {
+        let route = match (request.endpoint, *cause) {
+            (Some(Endpoint::Ingest(route)), _)
+            | (_, Cause::Route(RouteError::GrpcNeedsHttp2 { route }))
+            | (_, Cause::Route(RouteError::MethodNotAllowed { route: Some(route), .. })) => route,
+            (Some(Endpoint::DatadogValidate), _) => return Self::Datadog,
+            _ => return Self::Text,
+        };
+        match route {
+            Route::RemoteWrite | Route::ImportPrometheus => Self::Text,
+            Route::OtlpLogs | Route::OtlpTraces | Route::OtlpMetrics => {
+                if request.json {
+                    Self::StatusJson
+                } else {
+                    Self::StatusProtobuf
+                }
+            }
+            Route::OtlpGrpcLogs | Route::OtlpGrpcTraces | Route::OtlpGrpcMetrics => Self::Text,
+            Route::DatadogSeriesV1
+            | Route::DatadogSeriesV2
+            | Route::DatadogTracesV03
+            | Route::DatadogTracesV04
+            | Route::DatadogTracesV05
+            | Route::DatadogTracesV07 => Self::Datadog,
+            Route::Firehose => Self::Firehose,
+            Route::JsonLogs => Self::JsonLogs,
+        }
+    }
+
+    /// Writes `message` as this form's body and sets the media type.
+    pub(super) fn write_refusal(
+        self,
+        request: &RequestEcho<'_>,
+        cause: &Cause,
+        message: &str,
+        reply: &mut Reply,
+    ) {
+        let code = grpc_code(reply.status, cause);
+        reply.content_type = Some(match self {
+            Self::Text => TEXT,
+            Self::StatusProtobuf => PROTOBUF,
+            _ => JSON,
+        });
+        let body = reply.owned_body();
+        match self {
+            Self::Text => {
+                body.extend_from_slice(message.as_bytes());
+                body.push(b'\n');
+            }
+            Self::StatusProtobuf => write_status_protobuf(code, message, cause, body),
+            Self::StatusJson => write_status_json(code, message, cause, body),
+            Self::Datadog => {
+                body.extend_from_slice(b"{\"errors\":[\"");
+                push_escaped(body, message.as_bytes());
+                body.extend_from_slice(b"\"]}");
+            }
+            Self::Firehose => {
+                push_firehose_start(request, body);
+                body.extend_from_slice(b",\"errorMessage\":\"");
+                push_escaped(body, message.as_bytes());
+                body.extend_from_slice(b"\"}");
+            }
+            // To the letter what the product's gateway answers.
+            Self::JsonLogs
+                if matches!(cause, Cause::Auth(AuthError::Missing | AuthError::Invalid)) =>
+            {
+                body.extend_from_slice(b"{\"error\": \"Authentication required\"}");
+            }
+            Self::JsonLogs => {
+                body.extend_from_slice(b"{\"error\":\"");
+                push_escaped(body, message.as_bytes());
+                body.extend_from_slice(b"\"}");
+            }
+        }
+    }
+}
+
+/// The body of a 2xx for a durable body.
+pub(super) fn write_acknowledgement(
+    request: &RequestEcho<'_>,
+    verdict: &Verdict,
+    reply: &mut Reply,
+) {
+    let Some(Endpoint::Ingest(route)) = request.endpoint else {
+        return;
+    };
+    match route {
+        Route::RemoteWrite | Route::ImportPrometheus => {}
+        Route::OtlpLogs | Route::OtlpTraces | Route::OtlpMetrics if request.json => {
+            write_otlp_json(route, verdict, reply);
+        }
+        Route::OtlpLogs | Route::OtlpTraces | Route::OtlpMetrics => {
+            reply.content_type = Some(PROTOBUF);
+            write_otlp_protobuf(verdict, reply);
+        }
+        Route::OtlpGrpcLogs | Route::OtlpGrpcTraces | Route::OtlpGrpcMetrics => {
+            // The message alone: its five bytes of framing and the trailers belong to gRPC.
+            reply.content_type = Some("application/grpc");
+            write_otlp_protobuf(verdict, reply);
+        }
+        Route::DatadogSeriesV1 => {
+            // datadogpy takes the mere presence of `errors` for a failure.
+            reply.content_type = Some(JSON);
+            reply.body = Body::Static(b"{\"status\":\"ok\"}");
+        }
+        Route::DatadogSeriesV2 => {
+            reply.content_type = Some(JSON);
+            reply.body = Body::Static(b"{\"errors\":[]}");
+        }
+        Route::DatadogTracesV03 => {
+            reply.content_type = Some(TEXT);
+            reply.body = Body::Static(b"OK\n");
+        }
+        Route::DatadogTracesV04 | Route::DatadogTracesV05 | Route::DatadogTracesV07 => {
+            // A rate below 1 would make tracers drop spans before they reach us.
+            reply.content_type = Some(JSON);
+            reply.body = Body::Static(b"{\"rate_by_service\":{\"service:,env:\":1}}");
+        }
+        Route::Firehose => {
+            reply.content_type = Some(JSON);
+            let body = reply.owned_body();
+            push_firehose_start(request, body);
+            body.push(b'}');
+        }
+        Route::JsonLogs => {
+            reply.content_type = Some(JSON);
+            if verdict.rejected == 0 {
+                reply.body = Body::Static(b"{}");
+            } else {
+                let body = reply.owned_body();
+                body.extend_from_slice(b"{\"rejected\":");
+                push_decimal(body, verdict.rejected);
+                body.extend_from_slice(b",\"error\":\"");
+                push_escaped(body, reject_text(verdict).as_str().as_bytes());
+                body.extend_from_slice(b"\"}");
+            }
+        }
+    }
+}
+
+/// `/info`: only routes that can be decoded are listed, as tracers use what is listed.
+pub(super) fn write_info(reply: &mut Reply) {
+    reply.content_type = Some(JSON);
+    let body = reply.owned_body();
+    body.extend_from_slice(b"{\"version\":\"7.65.0\",\"endpoints\":[");
+    let mut separator: &[u8] = b"\"";
+    for route in [
+        Route::DatadogTracesV03,
+        Route::DatadogTracesV04,
+        Route::DatadogTracesV05,
+        Route::DatadogTracesV07,
+    ] {
+        if is_decodable(route) {
+            body.extend_from_slice(separator);
+            body.extend_from_slice(route.path().as_bytes());
+            body.push(b'"');
+            separator = b",\"";
+        }
+    }
+    // With `true` clients would drop unsampled traces and send statistics instead.
+    body.extend_from_slice(b"],\"client_drop_p0s\":false}");
+}
+
+/// `{"requestId":"…","timestamp":N`, still open. A string for a timestamp counts as no answer.
+fn push_firehose_start(request: &RequestEcho<'_>, body: &mut Vec<u8>) {
+    body.extend_from_slice(b"{\"requestId\":\"");
+    push_escaped(body, request.firehose_request_id.unwrap_or_default());
+    body.extend_from_slice(b"\",\"timestamp\":");
+    push_decimal(body, request.now_millis);
+}
+
+/// Why the first of the rejected records was refused.
+fn reject_text(verdict: &Verdict) -> Text {
+    use fmt::Write as _;
+    let mut text = Text::new();
+    if let Some((cause, offset)) = verdict.first_reject {
+        let reason = match cause {
+            RejectCause::NotARecord => "not a record",
+            RejectCause::OverLimit => "over the limit of one record",
+            RejectCause::Inconsistent => "values contradict each other",
+            RejectCause::IdInvalid => "an id is not valid",
+        };
+        // Text cuts instead of failing.
+        let _ = write!(text, "first at byte {offset}: {reason}");
+    }
+    text
+}
+
+/// `ExportLogsServiceResponse` and its sisters, which are alike on the wire. Without rejects it must
+/// be unset, and the message is then zero bytes long.
+fn write_otlp_protobuf(verdict: &Verdict, reply: &mut Reply) {
+    if verdict.rejected == 0 {
+        return;
+    }
+    let text = reject_text(verdict);
+    let text = text.as_str().as_bytes();
+    let partial = 1 + varint_size(verdict.rejected) + bytes_size(text);
+    let body = reply.owned_body();
+    push_tag(body, 1, 2);
+    push_varint(body, partial as u64);
+    push_tag(body, 1, 0);
+    push_varint(body, verdict.rejected);
+    push_bytes(body, 2, text);
+}
+
+fn write_otlp_json(route: Route, verdict: &Verdict, reply: &mut Reply) {
+    reply.content_type = Some(JSON);
+    if verdict.rejected == 0 {
+        reply.body = Body::Static(b"{}");
+        return;
+    }
+    let name = match route {
+        Route::OtlpTraces => "rejectedSpans",
+        Route::OtlpMetrics => "rejectedDataPoints",
+        _ => "rejectedLogRecords",
+    };
+    let body = reply.owned_body();
+    body.extend_from_slice(b"{\"partialSuccess\":{\"");
+    body.extend_from_slice(name.as_bytes());
+    body.extend_from_slice(b"\":\"");
+    push_decimal(body, verdict.rejected);
+    body.extend_from_slice(b"\",\"errorMessage\":\"");
+    push_escaped(body, reject_text(verdict).as_str().as_bytes());
+    body.extend_from_slice(b"\"}}");
+}
+
+/// The code in `google.rpc.Status`, which goes by gRPC's numbers.
+fn grpc_code(status: u16, cause: &Cause) -> u8 {
+    match (status, cause) {
+        (_, Cause::Draining) => 14,
+        (400 | 431, _) => 3,
+        (401, _) => 16,
+        (403, _) => 7,
+        (404 | 405 | 415 | 501, _) => 12,
+        (408, _) => 4,
+        (413, _) | (503, Cause::Overloaded { .. } | Cause::JournalFull) => 8,
+        (503, _) => 14,
+        _ => 2,
+    }
+}
+
+const BAD_REQUEST_TYPE: &str = "type.googleapis.com/google.rpc.BadRequest";
+
+/// `Status { code = 1, message = 2, details = 3 }`; a decode fault adds a
+/// `BadRequest { field_violations = 1 { field = 1, description = 2 } }`.
+fn write_status_protobuf(code: u8, message: &str, cause: &Cause, body: &mut Vec<u8>) {
+    push_tag(body, 1, 0);
+    push_varint(body, u64::from(code));
+    push_bytes(body, 2, message.as_bytes());
+    if let Some(field) = violated_field(cause) {
+        let violation = bytes_size(field.as_str().as_bytes()) + bytes_size(message.as_bytes());
+        let bad_request = 1 + varint_size(violation as u64) + violation;
+        let any = bytes_size(BAD_REQUEST_TYPE.as_bytes())
+            + 1
+            + varint_size(bad_request as u64)
+            + bad_request;
+        push_tag(body, 3, 2);
+        push_varint(body, any as u64);
+        push_bytes(body, 1, BAD_REQUEST_TYPE.as_bytes());
+        push_tag(body, 2, 2);
+        push_varint(body, bad_request as u64);
+        push_tag(body, 1, 2);
+        push_varint(body, violation as u64);
+        push_bytes(body, 1, field.as_str().as_bytes());
+        push_bytes(body, 2, message.as_bytes());
+    }
+}
+
+fn write_status_json(code: u8, message: &str, cause: &Cause, body: &mut Vec<u8>) {
+    body.extend_from_slice(b"{\"code\":");
+    push_decimal(body, u64::from(code));
+    body.extend_from_slice(b",\"message\":\"");
+    push_escaped(body, message.as_bytes());
+    body.push(b'"');
+    if let Some(field) = violated_field(cause) {
+        body.extend_from_slice(b",\"details\":[{\"@type\":\"");
+        body.extend_from_slice(BAD_REQUEST_TYPE.as_bytes());
+        body.extend_from_slice(b"\",\"fieldViolations\":[{\"field\":\"");
+        push_escaped(body, field.as_str().as_bytes());
+        body.extend_from_slice(b"\",\"description\":\"");
+        push_escaped(body, message.as_bytes());
+        body.extend_from_slice(b"\"}]}]");
+    }
+    body.push(b'}');
+}
+
+/// The path of the field that a decode fault is about; of anything else there is none.
+fn violated_field(cause: &Cause) -> Option<Text> {
+    use fmt::Write as _;
+    let Cause::Decode(DecodeError { path, .. }) = cause else {
+        return None;
+    };
+    let mut text = Text::new();
+    // Text cuts instead of failing.
+    let _ = write!(text, "{path}");
+    Some(text)
+}
+
+fn push_tag(into: &mut Vec<u8>, field: u8, wire_type: u8) {
+    into.push(field << 3 | wire_type);
+}
+
+fn push_varint(into: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        into.push((value & 0x7f) as u8 | 0x80);
+        value >>= 7;
+    }
+    into.push((value & 0x7f) as u8);
+}
+
+/// A length-delimited field with a number below 16.
+fn push_bytes(into: &mut Vec<u8>, field: u8, bytes: &[u8]) {
+    push_tag(into, field, 2);
+    push_varint(into, bytes.len() as u64);
+    into.extend_from_slice(bytes);
+}
+
+fn varint_size(value: u64) -> usize {
+    crate::limits::size(u64::from((64 - (value | 1).leading_zeros()).div_ceil(7)))
+}
+
+/// What [`push_bytes`] takes.
+fn bytes_size(bytes: &[u8]) -> usize {
+    1 + varint_size(bytes.len() as u64) + bytes.len()
+}
+
+fn push_decimal(into: &mut Vec<u8>, number: u64) {
+    use std::io::Write as _;
+    // Writing to a vector cannot fail.
+    let _ = write!(into, "{number}");
+}
+
+/// The inside of a JSON string; what is not UTF-8 is replaced.
+fn push_escaped(into: &mut Vec<u8>, bytes: &[u8]) {
+    for piece in bytes.utf8_chunks() {
+        for &byte in piece.valid().as_bytes() {
+            match byte {
+                b'"' | b'\\' => into.extend_from_slice(&[b'\\', byte]),
+                0..0x20 | 0x7f => {
+                    const HEX: &[u8; 16] = b"0123456789abcdef";
+                    let digit = |number: u8| HEX.get(usize::from(number & 15)).copied();
+                    into.extend_from_slice(b"\\u00");
+                    into.extend(digit(byte >> 4));
+                    into.extend(digit(byte));
+                }
+                _ => into.push(byte),
+            }
+        }
+        if !piece.invalid().is_empty() {
+            into.extend_from_slice("\u{fffd}".as_bytes());
+        }
+    }
+}
+
+/// A short text without allocation. What does not fit is cut at a character.
+pub(super) struct Text {
+    bytes: [u8; Self::SIZE_MAX],
+    size: usize,
+    full: bool,
+}
+
+impl Text {
+    /// Room for a fault with its place and eight steps of a path.
+    pub(super) const SIZE_MAX: usize = 512;
+
+    pub(super) const fn new() -> Self {
+        Self { bytes: [0; Self::SIZE_MAX], size: 0, full: false }
+    }
+
+    pub(super) fn as_str(&self) -> &str {
+        std::str::from_utf8(self.bytes.get(..self.size).unwrap_or_default()).unwrap_or_default()
+    }
+}
+
+impl fmt::Write for Text {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        if self.full {
+            return Ok(());
+        }
+        let room = Self::SIZE_MAX - self.size;
+        self.full = text.len() > room;
+        let mut end = text.len().min(room);
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        let piece = text.get(..end).unwrap_or_default();
+        if let Some(slots) = self.bytes.get_mut(self.size..self.size + piece.len()) {
+            slots.copy_from_slice(piece.as_bytes());
+            self.size += piece.len();
+        }
+        Ok(())
+    }
+}

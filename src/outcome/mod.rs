@@ -1,0 +1,446 @@
+//! The one table from every stage's answer to a reply: route × cause → status, fields, body.
+//!
+//! Place: last stage of a request; the only code that knows status codes. Each protocol gets its own
+//! error form, because its senders read it:
+//!
+//! ```text
+//! remote write, exposition, no endpoint   text
+//! OTLP                                    google.rpc.Status, protobuf or JSON as the request was
+//! Datadog                                 {"errors":["…"]}
+//! Firehose                                {"requestId":"…","timestamp":N,"errorMessage":"…"}
+//! JSON logs                               {"error":"…"}
+//! ```
+//!
+//! What senders do with a status decides it: a passing fault is 503 with Retry-After everywhere, as OTLP
+//! senders drop on 500 and stock Prometheus on 429.
+
+#![deny(clippy::indexing_slicing)]
+
+mod form;
+#[cfg(test)]
+mod tests;
+
+use std::fmt::Write as _;
+
+use crate::auth::AuthError;
+use crate::content::ContentError;
+use crate::decode::{DecodeError, Fault, Verdict};
+use crate::envelope::Route;
+use crate::http::head::RequestHead;
+use crate::http::http1::chunked::ChunkError;
+use crate::http::http1::head::HeadError;
+use crate::http::reply::{Body, Reply, Value};
+use crate::http::{is_token, list_members};
+use crate::route::{CodingError, Endpoint, MediaError, RouteError, accepted_codings};
+use form::{Form, Text};
+
+/// Everything that can come of a request.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Cause {
+    /// The body is durable.
+    Acknowledged(Verdict),
+    Health,
+    Info,
+    ValidateOk,
+    VmHandshake,
+    Preflight,
+    Options,
+    Head(HeadError),
+    Chunk(ChunkError),
+    Route(RouteError),
+    Coding(CodingError),
+    Media(MediaError),
+    Auth(AuthError),
+    /// The body as sent passes the route's limit.
+    BodyTooLarge,
+    /// The body without its codings passes the route's limit.
+    PayloadTooLarge,
+    Content(ContentError),
+    Decode(DecodeError),
+    /// A known route without a decoder in this version.
+    NotImplemented,
+    /// No room at the moment; the sender may try again after so many seconds.
+    Overloaded {
+        retry_after_seconds: u32,
+    },
+    JournalFull,
+    JournalPoisoned,
+    Draining,
+    BodyTimeout,
+    HeadTimeout,
+    /// The fields kept with a body pass their limit.
+    RequestFieldsTooLarge,
+    /// A fault of ours that a repeat may not meet.
+    Internal,
+}
+
+/// What of the request its reply depends on.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RequestEcho<'a> {
+    /// `None` where no endpoint was found, or no head could be read.
+    pub endpoint: Option<Endpoint>,
+    /// OTLP: the reply's body is JSON and not protobuf, as the request's was.
+    pub json: bool,
+    /// `Origin`, when a browser sent it.
+    pub origin: Option<&'a [u8]>,
+    /// `Access-Control-Request-Headers` of a preflight.
+    pub requested_headers: Option<&'a [u8]>,
+    /// `X-Amz-Firehose-Request-Id`
+    pub firehose_request_id: Option<&'a [u8]>,
+    /// Now, in milliseconds since the Unix epoch: Firehose wants it back.
+    pub now_millis: u64,
+}
+
+impl<'a> RequestEcho<'a> {
+    /// What the head itself tells; `endpoint` as `route::select` found it.
+    #[must_use]
+    pub fn new(head: &RequestHead<'a>, endpoint: Option<Endpoint>, now_millis: u64) -> Self {
+        let fields = &head.fields;
+        Self {
+            endpoint,
+            json: match endpoint {
+                Some(Endpoint::Ingest(route)) => crate::route::reply_is_json(route, fields),
+                _ => true,
+            },
+            origin: fields.first("origin"),
+            requested_headers: match endpoint {
+                Some(Endpoint::Preflight) => fields.first("access-control-request-headers"),
+                _ => None,
+            },
+            firehose_request_id: match endpoint {
+                Some(Endpoint::Ingest(Route::Firehose)) => {
+                    fields.first("x-amz-firehose-request-id")
+                }
+                _ => None,
+            },
+            now_millis,
+        }
+    }
+
+    const fn route(&self) -> Option<Route> {
+        match self.endpoint {
+            Some(Endpoint::Ingest(route)) => Some(route),
+            Some(Endpoint::VmHandshake) => Some(Route::RemoteWrite),
+            Some(Endpoint::DatadogValidate) => Some(Route::DatadogSeriesV1),
+            _ => None,
+        }
+    }
+}
+
+/// How long a sender should wait that met a full journal: about the time a store plan takes.
+const RETRY_AFTER_FULL_SECONDS: u64 = 5;
+/// How long a preflight's answer holds: what the product's gateway says.
+const PREFLIGHT_MAX_AGE_SECONDS: u64 = 3600;
+/// What a preflight is told when it asks for nothing that can be echoed.
+const PREFLIGHT_HEADERS: &str =
+    "content-type, content-encoding, authorization, token, apikey, dd-api-key";
+
+/// Fills `reply` with the answer to a request. Sets `close` where the connection cannot go on, or
+/// should not; whoever leaves a body unread closes besides.
+pub fn render(request: &RequestEcho<'_>, cause: &Cause, reply: &mut Reply) {
+    reply.clear();
+    reply.status = status(request, cause);
+    push_fields(request, cause, reply);
+    push_cors(request, cause, reply);
+    if reply.status < 300 {
+        render_success(request, cause, reply);
+    } else {
+        let mut text = Text::new();
+        describe(request, cause, &mut text);
+        Form::of(request, cause).write_refusal(request, cause, text.as_str(), reply);
+    }
+    reply.close = matches!(
+        cause,
+        Cause::Head(_)
+            | Cause::Chunk(_)
+            | Cause::BodyTooLarge
+            | Cause::BodyTimeout
+            | Cause::HeadTimeout
+            | Cause::JournalPoisoned
+            | Cause::Draining
+    );
+}
+
+/// The status column of the table.
+fn status(request: &RequestEcho<'_>, cause: &Cause) -> u16 {
+    let route = request.route();
+    match cause {
+        Cause::Acknowledged(_) => match route {
+            Some(Route::RemoteWrite | Route::ImportPrometheus) => 204,
+            Some(Route::DatadogSeriesV1 | Route::DatadogSeriesV2) => 202,
+            // Firehose and the Java tracer take nothing but 200.
+            _ => 200,
+        },
+        Cause::Health | Cause::Info | Cause::ValidateOk | Cause::VmHandshake => 200,
+        Cause::Preflight | Cause::Options => 204,
+        Cause::Head(error) => match error {
+            HeadError::RequestLineOverLimit => 414,
+            HeadError::HeadSizeOverLimit | HeadError::FieldCountOverLimit => 431,
+            HeadError::MethodUnknown | HeadError::TransferCodingUnsupported => 501,
+            HeadError::VersionUnsupported => 505,
+            HeadError::ExpectationUnknown => 417,
+            _ => 400,
+        },
+        Cause::Route(RouteError::NotFound) => 404,
+        Cause::Route(RouteError::MethodNotAllowed { .. }) => 405,
+        Cause::Coding(_) => match route {
+            // Agents retry a 415 for ever and drop on 400.
+            Some(
+                Route::DatadogSeriesV1
+                | Route::DatadogSeriesV2
+                | Route::DatadogTracesV03
+                | Route::DatadogTracesV04
+                | Route::DatadogTracesV05
+                | Route::DatadogTracesV07
+                | Route::ImportPrometheus,
+            ) => 400,
+            _ => 415,
+        },
+        Cause::Media(MediaError::OtlpJson) => 501,
+        Cause::Media(_) => 415,
+        // The Datadog Agent takes any other status for an unexpected answer.
+        Cause::Auth(_) if request.endpoint == Some(Endpoint::DatadogValidate) => 403,
+        Cause::Auth(_) => 401,
+        Cause::BodyTooLarge => 413,
+        Cause::PayloadTooLarge | Cause::Content(ContentError::OutputOverLimit) => match route {
+            // As Prometheus has it; vmagent would repeat a 413 for ever.
+            Some(Route::RemoteWrite) => 400,
+            _ => 413,
+        },
+        Cause::Decode(DecodeError { fault: Fault::RouteNotDecodable, .. })
+        | Cause::NotImplemented
+        | Cause::Route(RouteError::GrpcNeedsHttp2 { .. }) => 501,
+        Cause::Decode(DecodeError { fault: Fault::MediaTypeWrong, .. }) => 415,
+        Cause::Chunk(_) | Cause::Content(_) | Cause::Decode(_) => 400,
+        Cause::BodyTimeout | Cause::HeadTimeout => 408,
+        Cause::RequestFieldsTooLarge => 431,
+        Cause::Overloaded { .. }
+        | Cause::JournalFull
+        | Cause::JournalPoisoned
+        | Cause::Draining
+        | Cause::Internal => 503,
+    }
+}
+
+/// The fields that a status or a cause asks for.
+fn push_fields(request: &RequestEcho<'_>, cause: &Cause, reply: &mut Reply) {
+    match cause {
+        Cause::Auth(_) if reply.status == 401 => {
+            reply.push("www-authenticate", Value::Static("Bearer realm=\"inrush\""));
+        }
+        Cause::Route(RouteError::MethodNotAllowed { allow, .. }) => {
+            reply.push("allow", Value::Static(allow));
+        }
+        Cause::Options => {
+            if let Some(Endpoint::Options { allow }) = request.endpoint {
+                reply.push("allow", Value::Static(allow));
+            }
+        }
+        Cause::Coding(_) => {
+            if let Some(route) = request.route() {
+                reply.push("accept-encoding", Value::Static(accepted_codings(route)));
+            }
+        }
+        Cause::Overloaded { retry_after_seconds } => {
+            // JavaScript senders take 0 for a date in the past.
+            let seconds = u64::from(*retry_after_seconds).max(1);
+            reply.push("retry-after", Value::Number(seconds));
+        }
+        Cause::JournalFull => {
+            reply.push("retry-after", Value::Number(RETRY_AFTER_FULL_SECONDS));
+        }
+        Cause::JournalPoisoned | Cause::Draining | Cause::Internal => {
+            reply.push("retry-after", Value::Number(1));
+        }
+        _ => {}
+    }
+}
+
+/// Browsers hide a reply without these from the page, which then takes a refusal for a broken
+/// connection and repeats it.
+fn push_cors(request: &RequestEcho<'_>, cause: &Cause, reply: &mut Reply) {
+    let Some(origin) = request.origin else {
+        return;
+    };
+    let echoed = reply.push("access-control-allow-origin", Value::Bytes(origin));
+    if echoed {
+        // Older exporters send beacons, which always carry credentials.
+        reply.push("access-control-allow-credentials", Value::Static("true"));
+        reply.push("vary", Value::Static("origin"));
+    } else {
+        reply.push("access-control-allow-origin", Value::Static("*"));
+    }
+    if *cause != Cause::Preflight {
+        reply.push("access-control-expose-headers", Value::Static("retry-after"));
+        return;
+    }
+    reply.push("access-control-allow-methods", Value::Static("POST, PUT, OPTIONS"));
+    // A wildcard would not cover Authorization.
+    let requested = request.requested_headers.filter(|names| list_members(names).all(is_token));
+    let told = requested.is_some_and(|names| {
+        list_members(names).next().is_some()
+            && reply.push("access-control-allow-headers", Value::Bytes(names))
+    });
+    if !told {
+        reply.push("access-control-allow-headers", Value::Static(PREFLIGHT_HEADERS));
+    }
+    reply.push("access-control-max-age", Value::Number(PREFLIGHT_MAX_AGE_SECONDS));
+}
+
+fn render_success(request: &RequestEcho<'_>, cause: &Cause, reply: &mut Reply) {
+    match cause {
+        Cause::Acknowledged(verdict) => form::write_acknowledgement(request, verdict, reply),
+        Cause::Health => {
+            reply.content_type = Some("text/plain; charset=utf-8");
+            reply.body = Body::Static(b"OK\n");
+        }
+        Cause::Info => form::write_info(reply),
+        Cause::ValidateOk => {
+            reply.content_type = Some("application/json");
+            reply.body = Body::Static(b"{\"valid\":true}");
+        }
+        Cause::VmHandshake => {
+            // vmagent compares the whole body with this one byte.
+            reply.content_type = Some("text/plain; charset=utf-8");
+            reply.body = Body::Static(b"1");
+        }
+        _ => {}
+    }
+}
+
+/// What is wrong, in words, with its place if it has one.
+fn describe(request: &RequestEcho<'_>, cause: &Cause, text: &mut Text) {
+    // Text never fails: it cuts what does not fit.
+    let _ = match cause {
+        Cause::Head(error) => match error.offset() {
+            Some(offset) => write!(text, "{} at byte {offset}", error.message()),
+            None => text.write_str(error.message()),
+        },
+        Cause::Chunk(error) => text.write_str(error.message()),
+        Cause::Route(error) => text.write_str(error.message()),
+        Cause::Coding(error) => match request.route() {
+            Some(route) => {
+                write!(text, "{}; it reads {}", error.message(), accepted_codings(route))
+            }
+            None => text.write_str(error.message()),
+        },
+        Cause::Media(error) => text.write_str(error.message()),
+        Cause::Auth(AuthError::Missing) => text.write_str("no ingestion key was presented"),
+        Cause::Auth(AuthError::Invalid) => text.write_str("the ingestion key is not valid"),
+        Cause::BodyTooLarge => match request.route() {
+            Some(route) => {
+                write!(text, "the body is larger than {} bytes", crate::route::body_limit(route))
+            }
+            None => text.write_str("the body is too large"),
+        },
+        Cause::PayloadTooLarge | Cause::Content(ContentError::OutputOverLimit) => {
+            match request.route() {
+                Some(route) => write!(
+                    text,
+                    "the decompressed body is larger than {} bytes",
+                    crate::route::payload_limit(route)
+                ),
+                None => text.write_str("the decompressed body is too large"),
+            }
+        }
+        Cause::Content(error) => describe_content(*error, text),
+        Cause::Decode(error) => write!(text, "{error}"),
+        Cause::NotImplemented => match request.route() {
+            Some(route) => write!(text, "{} is not implemented in this version", route.path()),
+            None => text.write_str("not implemented in this version"),
+        },
+        Cause::Overloaded { .. } => text.write_str("the server is overloaded; try again"),
+        Cause::JournalFull => text.write_str("the journal is full; try again"),
+        Cause::JournalPoisoned => text.write_str("the journal cannot be written; try again"),
+        Cause::Draining => text.write_str("the server is shutting down; try again"),
+        Cause::BodyTimeout => text.write_str("the body came too slowly"),
+        Cause::HeadTimeout => text.write_str("the head came too slowly"),
+        Cause::RequestFieldsTooLarge => {
+            text.write_str("the header fields kept with a body are too large")
+        }
+        Cause::Internal => text.write_str("the server failed; try again"),
+        Cause::Acknowledged(_)
+        | Cause::Health
+        | Cause::Info
+        | Cause::ValidateOk
+        | Cause::VmHandshake
+        | Cause::Preflight
+        | Cause::Options => Ok(()),
+    };
+}
+
+fn describe_content(error: ContentError, text: &mut Text) -> std::fmt::Result {
+    match error {
+        ContentError::OutputOverLimit => text.write_str("the decompressed body is too large"),
+        ContentError::Truncated => text.write_str("the compressed body breaks off"),
+        ContentError::Corrupt { offset } => {
+            write!(text, "the compressed body is corrupt at byte {offset}")
+        }
+        ContentError::ChecksumWrong { offset } => {
+            write!(text, "the compressed body contradicts its checksum or length at byte {offset}")
+        }
+        ContentError::TrailingGarbage { offset } => {
+            write!(text, "bytes follow the compressed body at byte {offset}")
+        }
+        ContentError::WindowOverLimit => text.write_str("the zstd window is larger than 8 MiB"),
+        ContentError::DictionaryNeeded => text.write_str("zstd dictionaries are not supported"),
+    }
+}
+
+impl Cause {
+    /// The label of a refusal in `inrush_refusals_total`. A fixed, small set.
+    #[must_use]
+    pub const fn metric_label(&self) -> &'static str {
+        match self {
+            Self::Acknowledged(_) => "acknowledged",
+            Self::Health => "health",
+            Self::Info => "info",
+            Self::ValidateOk => "validate",
+            Self::VmHandshake => "vm_handshake",
+            Self::Preflight => "preflight",
+            Self::Options => "options",
+            Self::Head(HeadError::HeadSizeOverLimit | HeadError::FieldCountOverLimit) => {
+                "head_too_large"
+            }
+            Self::Head(_) => "head",
+            Self::Chunk(_) => "chunked",
+            Self::Route(RouteError::NotFound) => "not_found",
+            Self::Route(RouteError::MethodNotAllowed { .. }) => "method",
+            Self::Route(RouteError::GrpcNeedsHttp2 { .. }) => "grpc_needs_http2",
+            Self::Coding(_) => "content_coding",
+            Self::Media(_) => "media_type",
+            Self::Auth(AuthError::Missing) => "key_missing",
+            Self::Auth(AuthError::Invalid) => "key_invalid",
+            Self::BodyTooLarge => "body_too_large",
+            Self::PayloadTooLarge | Self::Content(ContentError::OutputOverLimit) => {
+                "payload_too_large"
+            }
+            Self::Content(_) => "content",
+            Self::Decode(_) => "decode",
+            Self::NotImplemented => "not_implemented",
+            Self::Overloaded { .. } => "overloaded",
+            Self::JournalFull => "journal_full",
+            Self::JournalPoisoned => "journal_poisoned",
+            Self::Draining => "draining",
+            Self::BodyTimeout => "body_timeout",
+            Self::HeadTimeout => "head_timeout",
+            Self::RequestFieldsTooLarge => "request_fields_too_large",
+            Self::Internal => "internal",
+        }
+    }
+
+    /// Whether the request was refused, rather than answered.
+    #[must_use]
+    pub const fn is_refusal(&self) -> bool {
+        !matches!(
+            self,
+            Self::Acknowledged(_)
+                | Self::Health
+                | Self::Info
+                | Self::ValidateOk
+                | Self::VmHandshake
+                | Self::Preflight
+                | Self::Options
+        )
+    }
+}

@@ -1,0 +1,548 @@
+//! Which endpoint a request head asks for, in which media type and codings, and how much it may bring.
+//!
+//! Place: after `http`, before `auth`; decides from the head alone, so that a refusal costs no body.
+//! Paths are compared raw: nothing is percent-decoded or normalised, so there is no second reading.
+
+#![deny(clippy::indexing_slicing)]
+
+use crate::envelope::{Coding, Codings, Route};
+use crate::http::head::{Fields, RequestHead};
+use crate::http::{Method, Version, is_token, list_members, trim_blanks};
+use crate::limits;
+
+/// What a request asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Endpoint {
+    Ingest(Route),
+    /// `GET /health`, without a key.
+    Health,
+    /// `GET /info`, what Datadog tracers ask first; without a key.
+    Info,
+    /// `GET /datadog/api/v1/validate`: is this key good?
+    DatadogValidate,
+    /// `GET /api/v1/write?get_vm_proto_version=1`: may vmagent send zstd?
+    VmHandshake,
+    /// A browser asks whether it may send (Fetch standard, CORS preflight); without a key.
+    Preflight,
+    /// OPTIONS of any other kind; without a key.
+    Options {
+        allow: &'static str,
+    },
+}
+
+impl Endpoint {
+    /// Whether the request must present a key.
+    #[must_use]
+    pub const fn needs_key(self) -> bool {
+        matches!(self, Self::Ingest(_) | Self::DatadogValidate | Self::VmHandshake)
+    }
+
+    /// The label of this endpoint in metrics.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Ingest(route) => route.path(),
+            Self::Health => "/health",
+            Self::Info => "/info",
+            Self::DatadogValidate => "/datadog/api/v1/validate",
+            Self::VmHandshake => "vm_handshake",
+            Self::Preflight | Self::Options { .. } => "options",
+        }
+    }
+}
+
+/// Why no endpoint takes the request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RouteError {
+    NotFound,
+    /// `allow` is the value of the `Allow` field, `route` whose error form applies.
+    MethodNotAllowed {
+        allow: &'static str,
+        route: Option<Route>,
+    },
+    /// A gRPC method over HTTP/1.1, which has no trailers that gRPC could use.
+    GrpcNeedsHttp2 {
+        route: Route,
+    },
+}
+
+impl RouteError {
+    /// The fault in words.
+    #[must_use]
+    pub const fn message(self) -> &'static str {
+        match self {
+            Self::NotFound => "there is no such endpoint",
+            Self::MethodNotAllowed { .. } => "the endpoint does not take this method",
+            Self::GrpcNeedsHttp2 { .. } => "gRPC needs HTTP/2",
+        }
+    }
+}
+
+const ALLOW_ALL: &str = "GET, HEAD, POST, PUT, OPTIONS";
+const ALLOW_READ: &str = "GET, HEAD, OPTIONS";
+const ALLOW_POST: &str = "POST, OPTIONS";
+const ALLOW_POST_PUT: &str = "POST, PUT, OPTIONS";
+/// The remote write path, where vmagent also asks by GET.
+const ALLOW_REMOTE_WRITE: &str = "GET, POST, OPTIONS";
+
+/// A path without its method.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Ingest(Route),
+    Read(Endpoint),
+}
+
+impl Place {
+    const fn allow(self) -> &'static str {
+        match self {
+            Self::Read(_) => ALLOW_READ,
+            Self::Ingest(Route::RemoteWrite) => ALLOW_REMOTE_WRITE,
+            // curl -T and Pushgateway clients; Java and JavaScript tracers.
+            Self::Ingest(
+                Route::ImportPrometheus
+                | Route::DatadogTracesV03
+                | Route::DatadogTracesV04
+                | Route::DatadogTracesV05
+                | Route::DatadogTracesV07,
+            ) => ALLOW_POST_PUT,
+            Self::Ingest(_) => ALLOW_POST,
+        }
+    }
+
+    const fn route(self) -> Option<Route> {
+        match self {
+            Self::Ingest(route) => Some(route),
+            Self::Read(_) => None,
+        }
+    }
+}
+
+/// Finds the endpoint of a request.
+pub fn select(head: &RequestHead<'_>) -> Result<Endpoint, RouteError> {
+    if head.path == "*" && head.method == Method::Options {
+        return Ok(Endpoint::Options { allow: ALLOW_ALL });
+    }
+    let Some(place) = place(head.path) else {
+        return Err(match head.method {
+            Method::Trace | Method::Connect => {
+                RouteError::MethodNotAllowed { allow: ALLOW_ALL, route: None }
+            }
+            _ => RouteError::NotFound,
+        });
+    };
+    if let Place::Ingest(
+        route @ (Route::OtlpGrpcLogs | Route::OtlpGrpcTraces | Route::OtlpGrpcMetrics),
+    ) = place
+        && head.version != Version::Http2
+    {
+        return Err(RouteError::GrpcNeedsHttp2 { route });
+    }
+    let refused = Err(RouteError::MethodNotAllowed { allow: place.allow(), route: place.route() });
+    match (head.method, place) {
+        (Method::Options, _) => Ok(if is_preflight(&head.fields) {
+            Endpoint::Preflight
+        } else {
+            Endpoint::Options { allow: place.allow() }
+        }),
+        (Method::Get | Method::Head, Place::Read(endpoint)) => Ok(endpoint),
+        (Method::Get, Place::Ingest(Route::RemoteWrite)) if asks_vm_version(head.query) => {
+            Ok(Endpoint::VmHandshake)
+        }
+        (Method::Post, Place::Ingest(route)) => Ok(Endpoint::Ingest(route)),
+        (Method::Put, Place::Ingest(route)) if place.allow() == ALLOW_POST_PUT => {
+            Ok(Endpoint::Ingest(route))
+        }
+        _ => refused,
+    }
+}
+
+/// The path's place; one slash more at the end makes no difference to any sender we know.
+fn place(path: &str) -> Option<Place> {
+    let path = match path.strip_suffix('/') {
+        Some("") | None => path,
+        Some(stripped) => stripped,
+    };
+    Some(match path {
+        "/health" => Place::Read(Endpoint::Health),
+        "/info" => Place::Read(Endpoint::Info),
+        "/datadog/api/v1/validate" | "/api/v1/validate" => Place::Read(Endpoint::DatadogValidate),
+        // What VictoriaMetrics and Cortex call it.
+        "/api/v1/push" => Place::Ingest(Route::RemoteWrite),
+        "/api/v1/series" => Place::Ingest(Route::DatadogSeriesV1),
+        "/api/v2/series" => Place::Ingest(Route::DatadogSeriesV2),
+        _ => {
+            if let Some(&route) = Route::ALL.iter().find(|route| route.path() == path) {
+                return Some(Place::Ingest(route));
+            }
+            // The Pushgateway's form carries labels in the path.
+            let rest = path.strip_prefix(Route::ImportPrometheus.path())?;
+            if !rest.starts_with("/metrics/") {
+                return None;
+            }
+            Place::Ingest(Route::ImportPrometheus)
+        }
+    })
+}
+
+/// Whether an OPTIONS request is a browser's question before the real one.
+fn is_preflight(fields: &Fields<'_>) -> bool {
+    fields.first("origin").is_some() && fields.first("access-control-request-method").is_some()
+}
+
+fn asks_vm_version(query: Option<&str>) -> bool {
+    query.is_some_and(|query| query.split('&').any(|pair| pair == "get_vm_proto_version=1"))
+}
+
+/// The largest body as sent.
+#[must_use]
+pub const fn body_limit(route: Route) -> usize {
+    match route {
+        Route::RemoteWrite => limits::REMOTE_WRITE_SIZE_MAX,
+        _ => limits::BODY_SIZE_MAX,
+    }
+}
+
+/// The largest body after its codings.
+#[must_use]
+pub const fn payload_limit(route: Route) -> usize {
+    match route {
+        Route::RemoteWrite => limits::REMOTE_WRITE_SIZE_MAX,
+        _ => limits::PAYLOAD_SIZE_MAX,
+    }
+}
+
+/// Why the codings of a body are refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CodingError {
+    /// A coding this route does not take.
+    Unsupported,
+    /// More codings on top of each other than two.
+    CountOverLimit,
+}
+
+/// The codings a route takes, as `Accept-Encoding` lists them.
+#[must_use]
+pub const fn accepted_codings(route: Route) -> &'static str {
+    match route {
+        Route::RemoteWrite => "snappy, zstd",
+        Route::Firehose => "gzip, identity",
+        _ => "gzip, deflate, zstd, snappy, identity",
+    }
+}
+
+impl CodingError {
+    /// The fault in words.
+    #[must_use]
+    pub const fn message(self) -> &'static str {
+        match self {
+            Self::Unsupported => "the content coding is not one this endpoint reads",
+            Self::CountOverLimit => "more than two content codings on top of each other",
+        }
+    }
+}
+
+/// Reads `Content-Encoding` (RFC 9110, section 8.4): every field, in the order of application.
+pub fn codings(route: Route, fields: &Fields<'_>) -> Result<Codings, CodingError> {
+    if matches!(route, Route::OtlpGrpcLogs | Route::OtlpGrpcTraces | Route::OtlpGrpcMetrics) {
+        // gRPC codes its messages, and names that elsewhere.
+        return Ok(Codings::IDENTITY);
+    }
+    let mut found = [Coding::Identity; 2];
+    let mut count = 0;
+    let mut named = false;
+    for name in fields.all("content-encoding").flat_map(list_members) {
+        named = true;
+        let coding = coding(name).ok_or(CodingError::Unsupported)?;
+        if coding == Coding::Identity {
+            if route == Route::RemoteWrite {
+                return Err(CodingError::Unsupported);
+            }
+            continue;
+        }
+        let accepted = match route {
+            Route::RemoteWrite => matches!(coding, Coding::Snappy | Coding::Zstd),
+            Route::Firehose => coding == Coding::Gzip,
+            _ => true,
+        };
+        if !accepted {
+            return Err(CodingError::Unsupported);
+        }
+        *found.get_mut(count).ok_or(CodingError::CountOverLimit)? = coding;
+        count += 1;
+    }
+    if route == Route::RemoteWrite {
+        // The protocol knows one coding; senders that forget to name it mean snappy.
+        return match count {
+            0 if !named => Ok(Codings::one(Coding::Snappy)),
+            1 => Ok(Codings(found)),
+            _ => Err(CodingError::Unsupported),
+        };
+    }
+    Ok(Codings(found))
+}
+
+/// All names under which senders mean a coding, in any case.
+fn coding(name: &[u8]) -> Option<Coding> {
+    const NAMES: [(&[u8], Coding); 11] = [
+        (b"gzip", Coding::Gzip),
+        (b"snappy", Coding::Snappy),
+        (b"zstd", Coding::Zstd),
+        (b"deflate", Coding::Deflate),
+        (b"identity", Coding::Identity),
+        (b"none", Coding::Identity),
+        (b"x-gzip", Coding::Gzip),
+        (b"zlib", Coding::Deflate),
+        (b"x-deflate", Coding::Deflate),
+        // The name in Datadog's API clients.
+        (b"zstd1", Coding::Zstd),
+        (b"x-zstd", Coding::Zstd),
+    ];
+    NAMES.iter().find(|(known, _)| name.eq_ignore_ascii_case(known)).map(|&(_, coding)| coding)
+}
+
+/// What a body is, once its codings are off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Media {
+    /// `prometheus.WriteRequest`
+    RemoteWrite1,
+    OtlpProtobuf,
+    /// Any JSON text; whether lines or an array, the decoder finds out.
+    JsonText,
+    /// The route's decoder decides by the body.
+    ByRoute,
+}
+
+/// Why the media type is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum MediaError {
+    /// No type, or one that this route does not take.
+    Unsupported,
+    /// `io.prometheus.write.v2.Request`: refused like an unknown type, so that senders fall back.
+    RemoteWrite2,
+    /// OTLP as JSON: known, without a decoder in this version.
+    OtlpJson,
+}
+
+impl MediaError {
+    /// The fault in words.
+    #[must_use]
+    pub const fn message(self) -> &'static str {
+        match self {
+            Self::Unsupported => "the media type is not one this endpoint reads",
+            Self::RemoteWrite2 => {
+                "remote write 2.0 is not read by this version; send prometheus.WriteRequest"
+            }
+            Self::OtlpJson => "OTLP as JSON is not read by this version; send protobuf",
+        }
+    }
+}
+
+/// Reads `Content-Type` as the route understands it.
+///
+/// The last field counts where a sender sends several, except for JSON logs: there any field that
+/// names JSON will do, as agents let their users add a second one.
+pub fn media_type(route: Route, fields: &Fields<'_>) -> Result<Media, MediaError> {
+    match route {
+        Route::RemoteWrite => remote_write_media(fields.last("content-type")),
+        Route::OtlpLogs | Route::OtlpTraces | Route::OtlpMetrics => {
+            match fields.last("content-type").and_then(MediaType::parse) {
+                Some(media) if media.is("application/x-protobuf") => Ok(Media::OtlpProtobuf),
+                Some(media) if media.is("application/json") => Err(MediaError::OtlpJson),
+                _ => Err(MediaError::Unsupported),
+            }
+        }
+        Route::JsonLogs => json_logs_media(fields),
+        _ => Ok(Media::ByRoute),
+    }
+}
+
+fn remote_write_media(value: Option<&[u8]>) -> Result<Media, MediaError> {
+    let Some(value) = value.filter(|value| !value.is_empty()) else {
+        return Ok(Media::RemoteWrite1);
+    };
+    let media = MediaType::parse(value).ok_or(MediaError::Unsupported)?;
+    if !media.is("application/x-protobuf") {
+        return Err(MediaError::Unsupported);
+    }
+    let mut found = Media::RemoteWrite1;
+    for (_, value) in media.parameters().filter(|(name, _)| name.eq_ignore_ascii_case(b"proto")) {
+        if value.equals(b"io.prometheus.write.v2.Request") {
+            return Err(MediaError::RemoteWrite2);
+        }
+        if !value.equals(b"prometheus.WriteRequest") {
+            return Err(MediaError::Unsupported);
+        }
+        found = Media::RemoteWrite1;
+    }
+    Ok(found)
+}
+
+/// The declared type is wrong too often to mean much: only what is clearly not text is refused.
+fn json_logs_media(fields: &Fields<'_>) -> Result<Media, MediaError> {
+    const BINARY: [&str; 7] = [
+        "application/msgpack",
+        "application/x-msgpack",
+        "application/vnd.msgpack",
+        "application/protobuf",
+        "application/x-protobuf",
+        "application/grpc",
+        "application/vnd.apache.avro",
+    ];
+    let mut refused = false;
+    for value in fields.all("content-type") {
+        let binary = MediaType::parse(value).is_some_and(|media| {
+            BINARY.iter().any(|name| media.is(name))
+                || [&b"image/"[..], b"audio/", b"video/"].iter().any(|prefix| {
+                    media
+                        .essence
+                        .get(..prefix.len())
+                        .is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+                })
+        });
+        if !binary {
+            return Ok(Media::JsonText);
+        }
+        refused = true;
+    }
+    if refused { Err(MediaError::Unsupported) } else { Ok(Media::JsonText) }
+}
+
+/// Whether replies to this request are JSON rather than protobuf: as the request's own type.
+#[must_use]
+pub fn reply_is_json(route: Route, fields: &Fields<'_>) -> bool {
+    match route {
+        Route::OtlpLogs | Route::OtlpTraces | Route::OtlpMetrics => !fields
+            .last("content-type")
+            .and_then(MediaType::parse)
+            .is_some_and(|media| media.is("application/x-protobuf")),
+        _ => true,
+    }
+}
+
+/// A media type (RFC 9110, section 8.3.1), borrowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MediaType<'a> {
+    /// `type/subtype` as sent.
+    pub essence: &'a [u8],
+    parameters: &'a [u8],
+}
+
+/// The value of a parameter: a token, or a quoted text still with its escapes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ParameterValue<'a> {
+    inner: &'a [u8],
+    quoted: bool,
+}
+
+impl ParameterValue<'_> {
+    /// Compares the value itself, case and all, with its quotes and escapes taken off.
+    #[must_use]
+    pub fn equals(self, wanted: &[u8]) -> bool {
+        if !self.quoted {
+            return self.inner == wanted;
+        }
+        let mut escaped = false;
+        let mut wanted = wanted.iter();
+        for &byte in self.inner {
+            if byte == b'\\' && !escaped {
+                escaped = true;
+                continue;
+            }
+            escaped = false;
+            if wanted.next() != Some(&byte) {
+                return false;
+            }
+        }
+        wanted.next().is_none()
+    }
+}
+
+impl<'a> MediaType<'a> {
+    /// `None` where the value is not a media type with well-formed parameters.
+    #[must_use]
+    pub fn parse(value: &'a [u8]) -> Option<Self> {
+        let value = trim_blanks(value);
+        let end = value.iter().position(|&byte| byte == b';').unwrap_or(value.len());
+        let (essence, parameters) = value.split_at_checked(end)?;
+        let essence = trim_blanks(essence);
+        let slash = essence.iter().position(|&byte| byte == b'/')?;
+        let (kind, subtype) = essence.split_at_checked(slash)?;
+        if !is_token(kind) || !is_token(subtype.get(1..)?) {
+            return None;
+        }
+        let media = Self { essence, parameters };
+        // Walked once here, so that whoever walks again cannot meet a fault.
+        let mut rest = parameters;
+        while !rest.is_empty() {
+            rest = next_parameter(rest)?.1;
+        }
+        Some(media)
+    }
+
+    /// Whether this is `lowercase`, whatever the case and the parameters.
+    #[must_use]
+    pub fn is(&self, lowercase: &str) -> bool {
+        self.essence.eq_ignore_ascii_case(lowercase.as_bytes())
+    }
+
+    /// Names and values in order; names may be in any case.
+    pub fn parameters(&self) -> impl Iterator<Item = (&'a [u8], ParameterValue<'a>)> {
+        let mut rest = self.parameters;
+        std::iter::from_fn(move || {
+            while !rest.is_empty() {
+                let (parameter, after) = next_parameter(rest)?;
+                rest = after;
+                if parameter.is_some() {
+                    return parameter;
+                }
+            }
+            None
+        })
+    }
+}
+
+type Parameter<'a> = (&'a [u8], ParameterValue<'a>);
+
+/// Reads `OWS ; OWS [ name = value ]` from the start of `rest`, which begins with `;` or blanks.
+/// An empty parameter is legal (RFC 9110, section 5.6.6) and is `None` inside.
+fn next_parameter(rest: &[u8]) -> Option<(Option<Parameter<'_>>, &[u8])> {
+    let rest = trim_blanks(rest).strip_prefix(b";")?;
+    let rest = trim_start(rest);
+    if rest.is_empty() || rest.starts_with(b";") {
+        return Some((None, rest));
+    }
+    let equals = rest.iter().position(|&byte| byte == b'=')?;
+    let (name, after) = rest.split_at_checked(equals)?;
+    if !is_token(name) {
+        return None;
+    }
+    let after = after.get(1..)?;
+    if let Some(quoted) = after.strip_prefix(b"\"") {
+        let mut escaped = false;
+        let end = quoted.iter().position(|&byte| {
+            let closes = byte == b'"' && !escaped;
+            escaped = byte == b'\\' && !escaped;
+            closes
+        })?;
+        let (inner, behind) = quoted.split_at_checked(end)?;
+        let behind = trim_start(behind.get(1..)?);
+        if !behind.is_empty() && !behind.starts_with(b";") {
+            return None;
+        }
+        return Some((Some((name, ParameterValue { inner, quoted: true })), behind));
+    }
+    let end = after.iter().position(|&byte| byte == b';').unwrap_or(after.len());
+    let (value, behind) = after.split_at_checked(end)?;
+    let value = trim_blanks(value);
+    if !is_token(value) {
+        return None;
+    }
+    Some((Some((name, ParameterValue { inner: value, quoted: false })), behind))
+}
+
+fn trim_start(mut bytes: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] = bytes {
+        bytes = rest;
+    }
+    bytes
+}
