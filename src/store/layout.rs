@@ -9,7 +9,7 @@
 //! ```
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, ErrorKind::NotADirectory, ErrorKind::NotFound};
 use std::path::{Path, PathBuf};
 
 use crate::batch::Table;
@@ -69,7 +69,7 @@ impl Layout {
 fn folders(parent: &Path) -> io::Result<Vec<PathBuf>> {
     let entries = match fs::read_dir(parent) {
         Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) if matches!(error.kind(), NotFound | NotADirectory) => return Ok(Vec::new()),
         Err(error) => return Err(error),
     };
     let mut folders = Vec::new();
