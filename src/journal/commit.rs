@@ -143,7 +143,15 @@ impl Commit {
     ) -> Result<u64, PoolError> {
         self.reserve(0, pool)?;
         let length = self.sealed_size(alignment) as u64;
-        let header = CommitHeader { base, position, length, entry_count: self.entry_count };
+        let only_header = self.blocks.first().is_none_or(|block| block.len() == COMMIT_HEADER_SIZE);
+        let first_entry = if only_header { alignment } else { COMMIT_HEADER_SIZE };
+        let header = CommitHeader {
+            base,
+            position,
+            length,
+            entry_count: self.entry_count,
+            first_entry: u32::try_from(first_entry).unwrap_or(u32::MAX),
+        };
         let mut at = position;
         for (index, mut block) in self.blocks.drain(..).enumerate() {
             let content = block.len();

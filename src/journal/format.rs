@@ -7,7 +7,7 @@
 use crate::envelope::{Coding, Codings, Envelope, RequestFields, Route};
 use crate::limits::{self, size};
 
-pub const VERSION: u32 = 1;
+pub const VERSION: u16 = 1;
 pub const COMMIT_HEADER_SIZE: usize = 64;
 pub const ENTRY_HEADER_SIZE: usize = 48;
 const COMMIT_MAGIC: u64 = u64::from_le_bytes(*b"inrushC\x01");
@@ -48,7 +48,7 @@ fn u64_at(bytes: &[u8], at: usize) -> u64 {
 /// The start of a commit.
 ///
 /// ```text
-/// magic u64 │ version u32 │ shard u32 │ incarnation u64 │ generation u64
+/// magic u64 │ version u16 │ first_entry u16 (in 64 bytes) │ shard u32 │ incarnation u64 │ generation u64
 /// base u64 │ position u64 │ length u64 │ entry_count u32 │ crc u32
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,13 +59,18 @@ pub struct CommitHeader {
     /// Bytes of the commit with header and padding.
     pub length: u64,
     pub entry_count: u32,
+    /// Bytes from the commit's start to its first entry: behind this header, or behind the whole
+    /// first block where only large entries follow.
+    pub first_entry: u32,
 }
 
 impl CommitHeader {
     pub fn encode(&self, life: Life) -> [u8; COMMIT_HEADER_SIZE] {
         let mut bytes = [0; COMMIT_HEADER_SIZE];
         bytes[..8].copy_from_slice(&COMMIT_MAGIC.to_le_bytes());
-        bytes[8..12].copy_from_slice(&VERSION.to_le_bytes());
+        bytes[8..10].copy_from_slice(&VERSION.to_le_bytes());
+        let first_entry = u16::try_from(size(u64::from(self.first_entry)) / COMMIT_HEADER_SIZE);
+        bytes[10..12].copy_from_slice(&first_entry.unwrap_or(u16::MAX).to_le_bytes());
         bytes[12..16].copy_from_slice(&life.shard.to_le_bytes());
         bytes[16..24].copy_from_slice(&life.incarnation.to_le_bytes());
         bytes[24..32].copy_from_slice(&life.generation.to_le_bytes());
@@ -82,7 +87,7 @@ impl CommitHeader {
     pub fn parse(bytes: &[u8], life: Life) -> Option<Self> {
         let bytes = bytes.get(..COMMIT_HEADER_SIZE)?;
         if u64_at(bytes, 0) != COMMIT_MAGIC
-            || u32_at(bytes, 8) != VERSION
+            || u32_at(bytes, 8) & 0xffff != u32::from(VERSION)
             || u32_at(bytes, 60) != crc32c::crc32c_append(life.seed(), &bytes[..60])
         {
             return None;
@@ -92,8 +97,12 @@ impl CommitHeader {
             position: u64_at(bytes, 40),
             length: u64_at(bytes, 48),
             entry_count: u32_at(bytes, 56),
+            first_entry: (u32_at(bytes, 8) >> 16) * 64,
         };
-        (header.base <= header.position && header.length >= COMMIT_HEADER_SIZE as u64)
+        let first_entry = u64::from(header.first_entry);
+        (header.base <= header.position
+            && first_entry >= COMMIT_HEADER_SIZE as u64
+            && header.length >= first_entry)
             .then_some(header)
     }
 }
@@ -229,7 +238,13 @@ mod tests {
 
     #[test]
     fn headers_are_bound_to_their_life_and_place() {
-        let commit = CommitHeader { base: 4096, position: 8192, length: 4096, entry_count: 2 };
+        let commit = CommitHeader {
+            base: 4096,
+            position: 8192,
+            length: 4096,
+            entry_count: 2,
+            first_entry: 64,
+        };
         let bytes = commit.encode(LIFE);
         assert_eq!(CommitHeader::parse(&bytes, LIFE), Some(commit));
         for other in [
@@ -254,7 +269,8 @@ mod tests {
 
     #[test]
     fn any_flipped_bit_of_a_header_is_seen() {
-        let commit = CommitHeader { base: 0, position: 0, length: 4096, entry_count: 2 };
+        let commit =
+            CommitHeader { base: 0, position: 0, length: 4096, entry_count: 2, first_entry: 64 };
         let bytes = commit.encode(LIFE);
         for bit in 0..bytes.len() * 8 {
             let mut bad = bytes;

@@ -152,7 +152,7 @@ impl SegmentReader {
         visit: &mut dyn FnMut(Found<'_>),
     ) -> io::Result<()> {
         let end = header.position + header.length;
-        let mut position = header.position + COMMIT_HEADER_SIZE as u64;
+        let mut position = header.position + u64::from(header.first_entry);
         let (life, base) = (self.life, self.base);
         let mut left = header.entry_count;
         while left > 0 && position < end {
