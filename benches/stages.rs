@@ -3,6 +3,8 @@
 
 mod decode_otlp;
 mod decode_remote_write;
+#[path = "../tests/support/mod.rs"]
+mod support;
 
 fn main() {
     let mut criterion = criterion::Criterion::default().configure_from_args();

@@ -8,9 +8,7 @@ use crate::decode::Fault;
 use crate::envelope::{Codings, RequestFields, Route};
 use crate::limits;
 
-#[path = "../../../perf/bodies.rs"]
-mod bodies;
-use bodies::Message;
+use crate::decode::wire::protobuf::bodies::{self, Message};
 
 fn validate(payload: &[u8]) -> Result<Verdict, DecodeError> {
     let envelope = Envelope {

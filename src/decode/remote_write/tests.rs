@@ -7,9 +7,7 @@ use crate::batch::Validating;
 use crate::envelope::{Codings, RequestFields, Route};
 use crate::limits;
 
-#[path = "../../../perf/bodies.rs"]
-mod bodies;
-use bodies::Message;
+use crate::decode::wire::protobuf::bodies::{self, Message};
 
 fn validate_as(content_type: &[u8], payload: &[u8]) -> Result<Verdict, DecodeError> {
     let mut fields = Vec::new();
@@ -415,5 +413,23 @@ fn the_list_of_labels_is_the_same_memory_from_body_to_body() {
         let pairs = scratch.lend();
         assert_eq!((pairs.as_ptr().addr(), pairs.capacity()), memory);
         scratch.restore(pairs);
+    }
+}
+
+/// A byte past ASCII is seen at every place of labels of every length around the width of the sweep.
+#[test]
+fn a_bad_byte_is_seen_wherever_it_stands() {
+    for size in 1..100 {
+        for place in 0..size {
+            let mut value = vec![b'v'; size];
+            value[place] = 0xff;
+            let mut request = Message::default();
+            request.message(1, |series| {
+                label(series, b"__name__", &value);
+            });
+            let error = validate(&request.0).unwrap_err();
+            assert_eq!(error.fault, Fault::TextNotUtf8, "{size} {place}");
+            assert_eq!(request.0[usize::try_from(error.offset).unwrap()], 0xff);
+        }
     }
 }

@@ -390,6 +390,11 @@ impl<'a> Iterator for Occurrences<'a> {
     }
 }
 
+/// Messages written by hand, for the tests of every protobuf protocol.
+#[cfg(test)]
+#[path = "../../../perf/bodies.rs"]
+pub mod bodies;
+
 #[cfg(test)]
 mod tests {
     #![allow(
