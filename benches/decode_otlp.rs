@@ -1,8 +1,5 @@
 //! OTLP logs: our walk over a decompressed body, prost beside us.
 
-#[path = "../tests/support/mod.rs"]
-mod support;
-
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput};
@@ -11,8 +8,8 @@ use inrush::decode::{Scratch, decode};
 use inrush::envelope::Route;
 use prost::Message as _;
 
-use support::messages::opentelemetry::proto::collector::logs::v1::ExportLogsServiceRequest;
-use support::{bodies, decode_both, envelope, oracle};
+use crate::support::messages::opentelemetry::proto::collector::logs::v1::ExportLogsServiceRequest;
+use crate::support::{bodies, decode_both, envelope, oracle};
 
 const RECORDS: usize = 500;
 

@@ -1,8 +1,5 @@
 //! Remote write 1.0: our walk over a decompressed body, prost beside us.
 
-#[path = "../tests/support/mod.rs"]
-mod support;
-
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput};
@@ -11,7 +8,7 @@ use inrush::decode::{Scratch, decode};
 use inrush::envelope::Route;
 use prost::Message as _;
 
-use support::{bodies, decode_both, envelope, oracle, record::by_kind};
+use crate::support::{bodies, decode_both, envelope, oracle, record::by_kind};
 
 const SAMPLES: usize = 2000;
 
@@ -35,7 +32,9 @@ pub fn bench(c: &mut Criterion) {
             bench.iter(|| decode(&envelope, black_box(&body), &mut scratch, &mut Validating));
         });
         group.bench_function("prost", |bench| {
-            bench.iter(|| support::messages::prometheus::WriteRequest::decode(black_box(&*body)));
+            bench.iter(|| {
+                crate::support::messages::prometheus::WriteRequest::decode(black_box(&*body))
+            });
         });
         group.finish();
     }

@@ -8,6 +8,8 @@ mod codings;
 mod decode_json_logs;
 mod decode_otlp;
 mod decode_remote_write;
+#[path = "../tests/support/mod.rs"]
+mod support;
 
 fn main() {
     let mut criterion = criterion::Criterion::default().configure_from_args();

@@ -1,7 +1,12 @@
 //! Our decoders against prost: the same records from the same bytes, the same verdict on damaged ones.
 //!
 //! What differs on purpose is listed by name in `Difference`.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    reason = "tests"
+)]
 
 #[path = "differential/compare.rs"]
 mod compare;
@@ -9,6 +14,10 @@ mod compare;
 mod generated;
 #[path = "differential/otlp_logs.rs"]
 mod otlp_logs;
+#[path = "differential/otlp_logs_traps.rs"]
+mod otlp_logs_traps;
 #[path = "differential/remote_write.rs"]
 mod remote_write;
+#[path = "differential/remote_write_traps.rs"]
+mod remote_write_traps;
 mod support;

@@ -10,7 +10,7 @@ use crate::support::generate::logs_request;
 use crate::support::mutate::{LOGS_REQUEST, mutate};
 use crate::support::oracle;
 
-const PAIR: Pair = Pair {
+pub const PAIR: Pair = Pair {
     route: Route::OtlpLogs,
     oracle: oracle::otlp_logs,
     differences: &[

@@ -10,7 +10,7 @@ use crate::support::generate::write_request;
 use crate::support::mutate::{WRITE_REQUEST, mutate};
 use crate::support::oracle;
 
-const PAIR: Pair = Pair {
+pub const PAIR: Pair = Pair {
     route: Route::RemoteWrite,
     oracle: oracle::remote_write,
     differences: &[Difference::GroupNestingBelowProst],

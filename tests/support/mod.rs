@@ -1,6 +1,11 @@
 //! What tests and benches of the decoders share: owned records, an oracle, generators of messages.
 #![allow(dead_code, reason = "each of the programs that include this folder uses a part of it")]
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    reason = "tests"
+)]
 
 #[path = "../../perf/bodies.rs"]
 pub mod bodies;

@@ -136,7 +136,7 @@ fn nanos(milliseconds: i64) -> i64 {
 
 /// `None` also for zeros only: no id.
 fn hex(text: &str) -> Option<Vec<u8>> {
-    if text.len() % 2 != 0 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+    if !text.len().is_multiple_of(2) || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return None;
     }
     let bytes: Vec<u8> = (0..text.len() / 2)

@@ -9,6 +9,9 @@
 //! TimeSeries   label sample label label                    collected, sorted, then the samples
 //! ```
 //!
+//! A cache of series checked before would not pay: finding the end of the labels and hashing them with
+//! 128 bits took 58 ns, before any table is looked up, and the whole walk of a sample takes 67.
+//!
 //! An empty value is an absent label. An empty name is refused whatever its value: it names nothing.
 #![deny(clippy::indexing_slicing)]
 
@@ -51,79 +54,127 @@ impl Scratch {
     }
 }
 
-/// The labels at the head of a series.
+/// The labels at the head of a series, all of them in order.
 pub struct Leading<'a> {
     /// Their fields, tags and lengths included.
     pub region: &'a [u8],
     pub metric_name: &'a [u8],
-    /// Whether the names of those that have a value ascend strictly.
-    pub is_ordered: bool,
 }
 
 /// Reads the label fields that stand first in `series` and leaves it behind them. Looks at everything
-/// but UTF-8 and, in case they are not in order, repeated names.
+/// but UTF-8. `None` if the names of those that have a value do not ascend strictly; then some may be
+/// repeated, and nothing is said of what comes after.
 #[inline]
-pub fn read_leading<'a>(series: &mut Reader<'a>) -> Result<Leading<'a>, DecodeError> {
+pub fn read_leading<'a>(series: &mut Reader<'a>) -> Result<Option<Leading<'a>>, DecodeError> {
     let start = *series;
-    let mut metric_name: &[u8] = &[];
-    let mut is_ordered = true;
-    let mut previous_name: &[u8] = &[];
-    let mut previous_prefix = 0;
-    let mut count = 0;
+    let mut walk = LabelWalk { rest: series.rest(), ..LabelWalk::default() };
     loop {
-        let (name, value) = match plain_label(series.rest()) {
-            Some((name, value, rest)) => {
-                series.continue_at(rest);
-                (name, value)
-            }
-            None => match any_label(series)
-                .map_err(|error| DecodeError::from(error).within("labels", Some(count)))?
-            {
-                Some(label) => label,
-                None => break,
-            },
+        walk.plain_labels();
+        series.continue_at(walk.rest);
+        let Some((name, value)) = any_label(series)
+            .map_err(|error| DecodeError::from(error).within("labels", Some(walk.count)))?
+        else {
+            break;
         };
+        walk.rest = series.rest();
         if name.is_empty() {
-            return Err(empty_name(&start, count));
+            return Err(empty_name(&start, walk.count));
         }
-        count += 1;
+        walk.count += 1;
         if value.is_empty() {
             continue;
         }
-        let prefix = prefix(name);
-        if prefix == METRIC_NAME_PREFIX && name.len() == METRIC_NAME.len() {
-            metric_name = value;
+        let name_prefix = prefix(name);
+        if !walk.ascends_to(name, name_prefix) {
+            return Ok(None);
         }
-        is_ordered &= prefix > previous_prefix || prefix == previous_prefix && name > previous_name;
-        previous_prefix = prefix;
-        previous_name = name;
+        if name == METRIC_NAME {
+            walk.metric_name = value;
+        }
+        walk.previous_prefix = name_prefix;
+        walk.previous_name = name;
     }
-    check_count(count, &start)?;
-    let size = start.rest().len() - series.rest().len();
+    check_count(walk.count, &start)?;
+    let size = start.rest().len() - walk.rest.len();
     let region = start.rest().get(..size).unwrap_or_default();
-    Ok(Leading { region, metric_name, is_ordered })
+    Ok(Some(Leading { region, metric_name: walk.metric_name }))
 }
+
+/// Where a walk over leading labels stands.
+#[derive(Default)]
+struct LabelWalk<'a> {
+    rest: &'a [u8],
+    previous_name: &'a [u8],
+    previous_prefix: u64,
+    metric_name: &'a [u8],
+    count: u32,
+}
+
+impl<'a> LabelWalk<'a> {
+    /// Passes over labels as every sender writes them, and stops before the first field that is not
+    /// one: in another form, without name or value, out of order. A function of its own, so that
+    /// all it needs stays in registers; inlined, half of its instructions moved spilled values.
+    #[inline(never)]
+    fn plain_labels(&mut self) {
+        let mut rest = self.rest;
+        let mut previous_name = self.previous_name;
+        let mut previous_prefix = self.previous_prefix;
+        let mut count = self.count;
+        while let Some((name, value, behind)) = plain_label(rest) {
+            if name.is_empty() || value.is_empty() {
+                break;
+            }
+            let prefix = prefix_within(rest.get(PLAIN_NAME_AT..).unwrap_or_default(), name);
+            if prefix <= previous_prefix && (prefix < previous_prefix || name <= previous_name) {
+                break;
+            }
+            if prefix == METRIC_NAME_PREFIX && name.len() == METRIC_NAME.len() {
+                self.metric_name = value;
+            }
+            previous_prefix = prefix;
+            previous_name = name;
+            count += 1;
+            rest = behind;
+        }
+        self.rest = rest;
+        self.previous_name = previous_name;
+        self.previous_prefix = previous_prefix;
+        self.count = count;
+    }
+
+    fn ascends_to(&self, name: &[u8], prefix: u64) -> bool {
+        prefix > self.previous_prefix || prefix == self.previous_prefix && name > self.previous_name
+    }
+}
+
+/// Where the name stands in a field that [`plain_label`] accepts.
+const PLAIN_NAME_AT: usize = 4;
 
 /// A label field as every sender writes it: name, then value, together shorter than 128 bytes. Gives
 /// name, value and what stands behind the field.
+///
+/// ```text
+/// 0a length  0a name_length name…  12 value_length value… │ behind
+/// ```
 #[inline(always)]
 fn plain_label(bytes: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
-    let [0x0a, length, 0x0a, name_length, rest @ ..] = bytes else { return None };
-    let (name, rest) = rest.split_at_checked(usize::from(*name_length))?;
-    let [0x12, value_length, rest @ ..] = rest else { return None };
-    // The sum being below 128, none of the three lengths goes on in a second byte.
-    if *length >= 0x80
-        || usize::from(*length) != usize::from(*name_length) + usize::from(*value_length) + 4
-    {
-        return None;
-    }
-    let (value, rest) = rest.split_at_checked(usize::from(*value_length))?;
-    Some((name, value, rest))
+    let [0x0a, length, 0x0a, name_length, ..] = bytes else { return None };
+    let (field, behind) = bytes.split_at_checked(usize::from(*length) + 2)?;
+    let value_at = usize::from(*name_length) + PLAIN_NAME_AT;
+    let name = field.get(PLAIN_NAME_AT..value_at)?;
+    let [0x12, value_length, value @ ..] = field.get(value_at..)? else { return None };
+    // A length of 128 and more goes on in a second byte; the two inside are smaller than the outer.
+    let is_plain = *length < 0x80 && usize::from(*value_length) == value.len();
+    is_plain.then_some((name, value, behind))
 }
 
 /// A label field in whatever form, or `None` if the next field is something else.
-#[inline(never)]
+#[inline]
 fn any_label<'a>(series: &mut Reader<'a>) -> Result<Option<RawLabel<'a>>, WireError> {
+    // Most series end their labels here, with the tag of a sample.
+    if let [0x12, ..] | [] = series.rest() {
+        return Ok(None);
+    }
     let mut ahead = *series;
     if ahead.tag()? != Some(LABELS) {
         return Ok(None);
@@ -161,13 +212,27 @@ fn read_label<'a>(
 
 /// The first eight bytes of a name, zeros behind a shorter one, as a number that compares as the
 /// names do: where two prefixes differ, so do the names, in the same direction.
-#[inline(always)]
+#[inline]
 fn prefix(name: &[u8]) -> u64 {
     match name.first_chunk::<8>() {
         Some(head) => u64::from_be_bytes(*head),
-        None => {
-            name.iter().fold(0, |bits, &byte| bits << 8 | u64::from(byte)) << (64 - 8 * name.len())
+        None => name
+            .iter()
+            .zip((0..u64::BITS).step_by(8))
+            .fold(0, |bits, (&byte, place)| bits | u64::from(byte) << (u64::BITS - 8 - place)),
+    }
+}
+
+/// [`prefix`] of a name of one byte or more that `bytes` begins with: one load wherever the payload
+/// has eight bytes from there on, and a mask over those that are not the name's.
+#[inline(always)]
+fn prefix_within(bytes: &[u8], name: &[u8]) -> u64 {
+    match bytes.first_chunk::<8>() {
+        Some(head) => {
+            let foreign = 8_usize.saturating_sub(name.len()) & 7;
+            u64::from_be_bytes(*head) >> (8 * foreign) << (8 * foreign)
         }
+        None => prefix(name),
     }
 }
 
@@ -175,7 +240,23 @@ fn prefix(name: &[u8]) -> u64 {
 #[inline]
 pub fn check_utf8(series: &Reader<'_>, region: &[u8]) -> Result<(), DecodeError> {
     // Tags are ASCII, and so are lengths below 128: one sweep answers for all texts together.
-    if region.is_ascii() { Ok(()) } else { check_utf8_one_by_one(*series) }
+    if is_ascii(region) { Ok(()) } else { check_utf8_one_by_one(*series) }
+}
+
+/// As `<[u8]>::is_ascii`, which looks at the last bytes of a slice one by one: here the last 32 are
+/// looked at together, some of them twice.
+#[inline]
+fn is_ascii(bytes: &[u8]) -> bool {
+    let Some(last) = bytes.last_chunk::<32>() else {
+        return bytes.is_ascii();
+    };
+    let mut seen = *last;
+    for chunk in bytes.as_chunks::<32>().0 {
+        for (seen, byte) in seen.iter_mut().zip(chunk) {
+            *seen |= byte;
+        }
+    }
+    seen.iter().fold(0, |all, byte| all | byte) < 0x80
 }
 
 #[inline(never)]

@@ -91,8 +91,10 @@ impl<'a, S: RecordSink> Walk<'a, '_, S> {
     #[inline]
     fn time_series(&mut self, message: Reader<'a>) -> Result<(), DecodeError> {
         let mut rest = message;
-        let Leading { region, metric_name, is_ordered } = labels::read_leading(&mut rest)?;
-        if !is_ordered || holds_label(rest)? {
+        let Some(Leading { region, metric_name }) = labels::read_leading(&mut rest)? else {
+            return self.time_series_out_of_order(message);
+        };
+        if holds_label(rest)? {
             return self.time_series_out_of_order(message);
         }
         labels::check_utf8(&message, region)?;

@@ -183,28 +183,41 @@ impl<'a> Reader<'a> {
         Ok((bits >> 1).cast_signed() ^ -(bits & 1).cast_signed())
     }
 
-    /// Varints of two bytes and more. Eight bytes at once where the message has them: a millisecond
-    /// timestamp takes six.
+    /// Varints of two bytes and more. Up to eight bytes at once where the message has at least four:
+    /// a millisecond timestamp takes six and often stands last.
     #[inline]
     fn varint_long(&mut self) -> Result<u64, WireError> {
-        if let Some((head, _)) = self.rest.split_first_chunk::<8>() {
-            let word = u64::from_le_bytes(*head);
+        if let Some(word) = self.next_word() {
             let stops = !word & 0x8080_8080_8080_8080;
-            if stops != 0 {
-                // All bits up to and including the highest of the first byte that goes on no more.
+            let size = (stops.trailing_zeros() as usize + 1) / 8;
+            // Behind the end of the message the word has zeros, which look like stops.
+            if stops != 0
+                && let Some(rest) = self.rest.get(size..)
+            {
+                // All bits up to and including the highest of the byte that goes on no more.
                 let groups = word & (stops ^ (stops - 1)) & 0x7f7f_7f7f_7f7f_7f7f;
                 let pairs = groups & 0x007f_007f_007f_007f | (groups & 0x7f00_7f00_7f00_7f00) >> 1;
                 let quads = pairs & 0x0000_3fff_0000_3fff | (pairs & 0x3fff_0000_3fff_0000) >> 2;
-                let value = quads & 0x0fff_ffff | (quads & 0x0fff_ffff_0000_0000) >> 4;
-                let size = (stops.trailing_zeros() as usize + 1) / 8;
-                self.rest = self.rest.get(size..).unwrap_or_default();
-                return Ok(value);
+                self.rest = rest;
+                return Ok(quads & 0x0fff_ffff | (quads & 0x0fff_ffff_0000_0000) >> 4);
             }
         }
         self.varint_bytewise()
     }
 
-    /// Near the end of the message, and nine or ten bytes long.
+    /// The next eight bytes, or all that is left if that is at least four, with zeros behind them.
+    #[inline(always)]
+    fn next_word(&self) -> Option<u64> {
+        if let Some(head) = self.rest.first_chunk::<8>() {
+            return Some(u64::from_le_bytes(*head));
+        }
+        // Two loads that overlap; where they do, they hold the same bytes.
+        let low = u64::from(u32::from_le_bytes(*self.rest.first_chunk::<4>()?));
+        let high = u64::from(u32::from_le_bytes(*self.rest.last_chunk::<4>()?));
+        Some(low | high << (8 * (self.rest.len() - 4)))
+    }
+
+    /// The last three bytes of a message, varints of nine and ten bytes, and faults.
     #[inline(never)]
     fn varint_bytewise(&mut self) -> Result<u64, WireError> {
         let start = *self;
@@ -374,5 +387,175 @@ impl<'a> Iterator for Occurrences<'a> {
             }
             self.reader.skip(tag, Known::fields(&[])).ok()?;
         }
+    }
+}
+
+/// Messages written by hand, for the tests of every protobuf protocol.
+#[cfg(test)]
+#[path = "../../../perf/bodies.rs"]
+pub mod bodies;
+
+#[cfg(test)]
+mod tests {
+    #![allow(
+        clippy::unwrap_used,
+        clippy::indexing_slicing,
+        clippy::cast_possible_truncation,
+        reason = "tests"
+    )]
+    use super::*;
+
+    fn encoded(mut value: u64) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        while value >= 0x80 {
+            bytes.push((value & 0x7f) as u8 | 0x80);
+            value >>= 7;
+        }
+        bytes.push(value as u8);
+        bytes
+    }
+
+    /// The word-wise paths depend on what stands behind a varint; each length meets each distance
+    /// from the end, with bytes behind it that go on and that do not.
+    #[test]
+    fn varints_of_every_length_are_read_before_any_rest() {
+        for bits in 0..=64 {
+            for value in [(1_u128 << bits) - 1, (1_u128 << bits) / 3 * 2] {
+                let value = value as u64;
+                let varint = encoded(value);
+                for behind in 0..12 {
+                    for filler in [0x00, 0x7f, 0x80, 0xff] {
+                        let mut bytes = varint.clone();
+                        bytes.extend(std::iter::repeat_n(filler, behind));
+                        let mut reader = Reader::new(&bytes);
+                        assert_eq!(reader.varint(), Ok(value), "{bytes:x?}");
+                        assert_eq!(reader.offset(), varint.len() as u64, "{bytes:x?}");
+                    }
+                }
+                for end in 0..varint.len() {
+                    let error = Reader::new(&varint[..end]).varint().unwrap_err();
+                    assert_eq!(error, WireError { fault: Fault::Truncated, offset: 0 });
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_varint_may_be_padded_to_ten_bytes_and_no_further() {
+        let mut padded = vec![0x85];
+        for _ in 0..8 {
+            padded.push(0x80);
+            let mut whole = padded.clone();
+            whole.push(0);
+            assert_eq!(Reader::new(&whole).varint(), Ok(5), "{whole:x?}");
+        }
+        padded.extend([0x80, 0x00]);
+        assert_eq!(Reader::new(&padded).varint().unwrap_err().fault, Fault::VarintOverlong);
+        // Ten bytes, but a 65th bit.
+        let past = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02];
+        assert_eq!(Reader::new(&past).varint().unwrap_err().fault, Fault::VarintOverlong);
+    }
+
+    #[test]
+    fn numbers_of_32_bits_are_the_low_ones_and_zigzag_turns_signs() {
+        assert_eq!(Reader::new(&encoded(u64::MAX)).int32(), Ok(-1));
+        assert_eq!(Reader::new(&encoded(1 << 32 | 7)).uint32(), Ok(7));
+        for (bits, value) in
+            [(0, 0), (1, -1), (2, 1), (u64::MAX, i64::MIN), (u64::MAX - 1, i64::MAX)]
+        {
+            assert_eq!(Reader::new(&encoded(bits)).sint64(), Ok(value));
+        }
+        assert_eq!(Reader::new(&encoded(u64::from(u32::MAX))).sint32(), Ok(i32::MIN));
+    }
+
+    fn skip_all(bytes: &[u8]) -> Result<(), WireError> {
+        let mut reader = Reader::new(bytes);
+        while let Some(tag) = reader.tag()? {
+            reader.skip(tag, Known::fields(&[1]))?;
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn tags_that_cannot_be_are_refused() {
+        for (bytes, fault) in [
+            (&[0x00, 0x00][..], Fault::FieldNumberZero),
+            (&[0x02, 0x00], Fault::FieldNumberZero),
+            (&[0x16], Fault::WireTypeUnknown),
+            (&[0x17], Fault::WireTypeUnknown),
+            (&[0x0a, 0x00], Fault::WireTypeWrong),
+            (&[0x14], Fault::GroupUnbalanced),
+            (&[0x80, 0x80, 0x80, 0x80, 0x10, 0x00], Fault::FieldNumberOverLimit),
+        ] {
+            assert_eq!(skip_all(bytes).unwrap_err().fault, fault, "{bytes:x?}");
+        }
+        // The largest number there is.
+        assert_eq!(skip_all(&[0xf8, 0xff, 0xff, 0xff, 0x0f, 0x00]), Ok(()));
+    }
+
+    #[test]
+    fn every_wire_type_is_passed_over_and_refused_where_it_is_cut() {
+        let mut all = vec![0x10, 0xff, 0x01];
+        all.extend([0x11, 1, 2, 3, 4, 5, 6, 7, 8]);
+        all.extend([0x12, 3, 1, 2, 3]);
+        all.extend([0x15, 1, 2, 3, 4]);
+        all.extend([0x13, 0x1b, 0x22, 1, 9, 0x1c, 0x28, 1, 0x14]);
+        assert_eq!(skip_all(&all), Ok(()));
+        let ends = [0, 3, 12, 17, 22, all.len()];
+        for end in 0..all.len() {
+            assert_eq!(skip_all(&all[..end]).is_ok(), ends.contains(&end), "cut at {end}");
+        }
+    }
+
+    #[test]
+    fn groups_balance_by_number_and_nest_to_a_limit() {
+        assert_eq!(skip_all(&[0x13, 0x1c]).unwrap_err().fault, Fault::GroupUnbalanced);
+        assert_eq!(skip_all(&[0x13, 0x1b, 0x14]).unwrap_err().fault, Fault::GroupUnbalanced);
+        assert_eq!(skip_all(&[0x13]).unwrap_err().fault, Fault::GroupUnbalanced);
+        assert_eq!(skip_all(&[0x13, 0x06, 0x14]).unwrap_err().fault, Fault::FieldNumberZero);
+        assert_eq!(skip_all(&[0x13, 0x16, 0x14]).unwrap_err().fault, Fault::WireTypeUnknown);
+        for depth in [limits::NESTING_DEPTH_MAX, limits::NESTING_DEPTH_MAX + 1] {
+            let nested = [vec![0x13; depth], vec![0x14; depth]].concat();
+            let expected = match skip_all(&nested) {
+                Ok(()) => depth == limits::NESTING_DEPTH_MAX,
+                Err(error) => {
+                    error.fault == Fault::NestingOverLimit && depth > limits::NESTING_DEPTH_MAX
+                }
+            };
+            assert!(expected, "{depth}");
+        }
+        // A bomb ends at the limit, whatever its size.
+        let error = skip_all(&vec![0x13; 1 << 20]).unwrap_err();
+        assert_eq!(error.offset, limits::NESTING_DEPTH_MAX as u64);
+    }
+
+    #[test]
+    fn a_length_that_lies_is_refused_where_it_stands() {
+        for length in [4, 127, 128, 1 << 31, u64::from(u32::MAX), u64::MAX] {
+            let mut bytes = vec![0x08, 0x01, 0x12];
+            bytes.extend(encoded(length));
+            bytes.extend([1, 2, 3]);
+            let mut reader = Reader::new(&bytes);
+            reader.tag().unwrap();
+            reader.varint().unwrap();
+            reader.tag().unwrap();
+            let error = reader.bytes().unwrap_err();
+            assert_eq!(error, WireError { fault: Fault::LengthPastEnd, offset: 3 });
+        }
+    }
+
+    #[test]
+    fn an_inner_message_knows_its_place_in_the_payload() {
+        let bytes = [0x0a, 0x04, 0x12, 0x02, 0x08, 0x80, 0x10, 0x01];
+        let mut outer = Reader::new(&bytes);
+        outer.tag().unwrap();
+        let mut middle = outer.message().unwrap();
+        middle.tag().unwrap();
+        let mut inner = middle.message().unwrap();
+        assert_eq!(inner.offset(), 4);
+        inner.tag().unwrap();
+        // The number goes on behind the message's end, where another field's bytes stand.
+        assert_eq!(inner.varint(), Err(WireError { fault: Fault::Truncated, offset: 5 }));
+        assert_eq!((middle.is_empty(), outer.offset()), (true, 6));
     }
 }

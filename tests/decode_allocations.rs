@@ -1,0 +1,94 @@
+//! Decoding on the acknowledgement path allocates nothing once its scratch memory has grown.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod support;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+use inrush::batch::Validating;
+use inrush::decode::{Scratch, decode};
+use inrush::envelope::Route;
+use prost::Message as _;
+
+use support::bodies::{self, Random};
+use support::envelope;
+use support::generate::{logs_request, write_request};
+use support::mutate::{LOGS_REQUEST, WRITE_REQUEST, mutate};
+
+thread_local! {
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+/// The system's allocator, counting per thread: tests run side by side.
+struct Counting;
+
+fn count() {
+    // A thread that is being torn down has no counter any more, and no test.
+    let _ = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
+}
+
+#[allow(unsafe_code, reason = "an allocator cannot be counted without being one")]
+// SAFETY: every call goes to the system's allocator unchanged.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count();
+        // SAFETY: the caller keeps the contract of `alloc`.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        // SAFETY: `memory` came from `System` with this layout, as all of it does.
+        unsafe { System.dealloc(memory, layout) }
+    }
+
+    unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        count();
+        // SAFETY: as for `dealloc`; the caller keeps the contract for `size`.
+        unsafe { System.realloc(memory, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+fn assert_steady(route: Route, bodies: &[Vec<u8>]) {
+    let mut scratch = Scratch::default();
+    let mut allocations = [0, 0];
+    for round in &mut allocations {
+        let before = ALLOCATIONS.get();
+        for body in bodies {
+            // Refused ones too: an error is a value.
+            let _ = decode(&envelope(route), body, &mut scratch, &mut Validating);
+        }
+        *round = ALLOCATIONS.get() - before;
+    }
+    assert_eq!(allocations[1], 0, "the second round, the first had {}", allocations[0]);
+}
+
+#[test]
+fn remote_write_allocates_nothing_in_steady_state() {
+    let before = ALLOCATIONS.get();
+    let mut all = vec![bodies::remote_write(1, 100)];
+    assert!(ALLOCATIONS.get() > before, "the counter counts");
+    for seed in 0..300 {
+        let mut random = Random::new(seed);
+        let body = write_request(&mut random).encode_to_vec();
+        // Unsorted labels, histograms of every kind, faults.
+        all.push(mutate(&mut random, &body, &WRITE_REQUEST));
+        all.push(body);
+    }
+    assert_steady(Route::RemoteWrite, &all);
+}
+
+#[test]
+fn otlp_logs_allocate_nothing() {
+    let mut all = vec![bodies::otlp_logs(1, 100)];
+    for seed in 0..300 {
+        let mut random = Random::new(seed);
+        let body = logs_request(&mut random).encode_to_vec();
+        all.push(mutate(&mut random, &body, &LOGS_REQUEST));
+        all.push(body);
+    }
+    assert_steady(Route::OtlpLogs, &all);
+}
