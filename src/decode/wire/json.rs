@@ -130,11 +130,22 @@ pub fn split_array(
     }
 }
 
+/// What lines are made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lines {
+    /// JSON by declaration.
+    Json,
+    /// Text, in which `42` and `[INFO]` are words like others: a line is JSON only if it is a
+    /// sequence of objects and strings.
+    Text,
+}
+
 /// Cuts `range` of `payload` at line ends first, so that a bad line costs only itself. A line is
 /// usually one object; it may be any sequence of values.
 pub fn split_lines(
     payload: &[u8],
     range: Range<usize>,
+    lines: Lines,
     visit: &mut impl FnMut(Piece, Range<usize>),
 ) {
     let bytes = payload.get(..range.end).unwrap_or(payload);
@@ -152,22 +163,45 @@ pub fn split_lines(
         match object_end {
             None => visit(Piece::BrokenLine, line),
             Some(end) if end == line.end => visit(Piece::Object { is_top: true }, line),
-            Some(_) => split_odd_line(text, line, visit),
+            Some(_) => split_odd_line(text, line, lines, visit),
         }
     }
 }
 
 /// A line that is not one object. It is walked twice, as nothing of it may be said before its end
 /// is known.
-fn split_odd_line(text: &[u8], line: Range<usize>, visit: &mut impl FnMut(Piece, Range<usize>)) {
-    if is_scalar(text.get(line.clone()).unwrap_or_default()) {
+fn split_odd_line(
+    text: &[u8],
+    line: Range<usize>,
+    lines: Lines,
+    visit: &mut impl FnMut(Piece, Range<usize>),
+) {
+    if lines == Lines::Json && is_scalar(text.get(line.clone()).unwrap_or_default()) {
         visit(Piece::Other, line);
-    } else if split_values(text, line.clone(), &mut |_, _| {}).is_ok() {
+    } else if is_splittable(text, line.clone(), lines) {
         let walked = split_values(text, line, visit);
         assert!(walked.is_ok(), "the same bytes were walked before");
     } else {
         visit(Piece::BrokenLine, line);
     }
+}
+
+/// Whether [`split_values`] finds the end of `range` and, in text, nothing but records.
+#[must_use]
+pub fn is_splittable(payload: &[u8], range: Range<usize>, lines: Lines) -> bool {
+    let mut has_other = false;
+    let walked = split_values(payload, range, &mut |piece, _| has_other |= piece == Piece::Other);
+    walked.is_ok() && !(has_other && lines == Lines::Text)
+}
+
+/// Whether the first line of `range` that is not blank is a sequence of values, or no line is.
+#[must_use]
+pub fn begins_with_whole_line(payload: &[u8], range: Range<usize>) -> bool {
+    let bytes = payload.get(..range.end).unwrap_or(payload);
+    let start = skip_blanks(bytes, range.start);
+    let rest = bytes.get(start..).unwrap_or_default();
+    let end = memchr::memchr(b'\n', rest).map_or(bytes.len(), |length| start + length);
+    is_splittable(payload, start..end, Lines::Json)
 }
 
 #[cold]

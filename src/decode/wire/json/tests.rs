@@ -30,7 +30,7 @@ fn values(text: &str) -> Result<Vec<(Piece, &str)>, SplitError> {
 
 fn lines(text: &str) -> Vec<(Piece, &str)> {
     let mut pieces = Vec::new();
-    split_lines(text.as_bytes(), 0..text.len(), &mut |piece, range| {
+    split_lines(text.as_bytes(), 0..text.len(), Lines::Json, &mut |piece, range| {
         pieces.push((piece, &text[range]));
     });
     pieces
@@ -266,7 +266,7 @@ fn any_bytes_give_ordered_pieces() {
         };
         let _ = split_values(&text, 0..text.len(), &mut check);
         end = 0;
-        split_lines(&text, 0..text.len(), &mut |piece, range| {
+        split_lines(&text, 0..text.len(), Lines::Json, &mut |piece, range| {
             assert!(range.start >= end && range.start < range.end, "seed {seed:#x}");
             if piece == TOP {
                 let _ = batch_member(&text, range.clone());
