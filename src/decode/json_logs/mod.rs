@@ -141,20 +141,13 @@ struct Walk<'a, S> {
 
 impl<S: RecordSink> Walk<'_, S> {
     fn handle_piece(&mut self, piece: Piece, range: Range<usize>, batch: &mut Document) {
-        if piece == (Piece::Object { is_top: true })
-            && self.may_be_batch(range.clone())
+        if piece == (Piece::Object { may_be_batch: true })
             && let Some(array) = json::batch_member(self.payload, range.clone())
             && range.len() - array.len() <= limits::JSON_RECORD_SIZE_MAX
         {
             return self.handle_batch(range, array, batch);
         }
         self.handle_record(piece, range, Ok(&[]));
-    }
-
-    /// A cheap look that most records fail.
-    fn may_be_batch(&self, range: Range<usize>) -> bool {
-        let object = self.payload.get(range).unwrap_or_default();
-        self.filler.finds_logs(object)
     }
 
     fn handle_batch(&mut self, object: Range<usize>, array: Range<usize>, batch: &mut Document) {

@@ -20,13 +20,14 @@ pub use document::{Document, Fault as DocumentFault, batch_member};
 use std::ops::Range;
 
 use crate::decode::Fault;
-use scan::{container_end, string_end};
+use scan::{container, container_end, string_end};
 
 /// What a piece of a body looks like from outside. Nobody looked inside yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Piece {
-    /// Begins with `{`; braces and quotes balance. `is_top`: not an element of an array.
-    Object { is_top: bool },
+    /// Begins with `{`; braces and quotes balance. `may_be_batch`: it is not an element of an array,
+    /// but an array stands directly inside.
+    Object { may_be_batch: bool },
     /// Begins and ends with a quote.
     Text,
     /// An array inside an array, a number, `true`, `false`, `null`, or a bare word inside an array.
@@ -77,9 +78,9 @@ pub fn split_values(
         match bytes.get(at) {
             None => return Ok(()),
             Some(b'{') => {
-                let end = container_end(bytes, at).ok_or_else(|| truncated(bytes))?;
-                visit(Piece::Object { is_top: true }, at..end);
-                at = end;
+                let object = container(bytes, at).ok_or_else(|| truncated(bytes))?;
+                visit(Piece::Object { may_be_batch: object.has_array }, at..object.end);
+                at = object.end;
             }
             Some(b'[') => at = split_array(bytes, at, visit)?,
             Some(b'"') => {
@@ -110,7 +111,7 @@ pub fn split_array(
     loop {
         let (piece, end) = match bytes.get(at) {
             None => return Err(truncated(bytes)),
-            Some(b'{') => (Piece::Object { is_top: false }, container_end(bytes, at)),
+            Some(b'{') => (Piece::Object { may_be_batch: false }, container_end(bytes, at)),
             Some(b'"') => (Piece::Text, string_end(bytes, at)),
             Some(b'[') => (Piece::Other, container_end(bytes, at)),
             Some(_) => (Piece::Other, Some(word_end(bytes, at))),
@@ -156,13 +157,15 @@ pub fn split_lines(
         let line = start..trim_end(bytes, start, end);
         start = skip_blanks(bytes, end);
         let text = bytes.get(..line.end).unwrap_or_default();
-        let object_end = match text.get(line.start) {
-            Some(b'{') => container_end(text, line.start),
-            _ => Some(line.start),
-        };
-        match object_end {
+        if text.get(line.start) != Some(&b'{') {
+            split_odd_line(text, line, lines, visit);
+            continue;
+        }
+        match container(text, line.start) {
             None => visit(Piece::BrokenLine, line),
-            Some(end) if end == line.end => visit(Piece::Object { is_top: true }, line),
+            Some(object) if object.end == line.end => {
+                visit(Piece::Object { may_be_batch: object.has_array }, line);
+            }
             Some(_) => split_odd_line(text, line, lines, visit),
         }
     }
