@@ -96,7 +96,6 @@ fn zstd_stream(bytes: &[u8], parameters: &[zstd_safe::CParameter]) -> Vec<u8> {
         context.compress_stream(&mut sink, &mut source).unwrap();
     }
     while context.end_stream(&mut sink).unwrap() > 0 {}
-    drop(sink);
     output
 }
 
@@ -545,6 +544,14 @@ fn an_arena_keeps_its_memory_until_told() {
         content::decode(Codings::one(Coding::Gzip), &small, &mut arena, LIMIT),
         Ok(&b"small"[..])
     );
+}
+
+/// Arenas are handed to large-body threads.
+#[test]
+fn arenas_and_scratch_may_change_threads() {
+    fn check<T: Send>() {}
+    check::<Arena>();
+    check::<inrush::decode::json_logs::Scratch>();
 }
 
 /// Whatever the bytes: no panic, nothing past the limit, and an arena that goes on working.

@@ -225,6 +225,8 @@ fn shapes_of_real_senders() {
         ("charset", "application/json; charset=utf-8", r#"[{"text":"a"},{"text":"b"}]"#),
         ("other name", "application/stream+json", "{\"body\":\"a\"}\n{\"content\":\"b\"}\n"),
         ("JSON as text", "text/plain", "[{\"message\":\"a\"},\n{\"message\":\"b\"}]"),
+        ("pretty, as lines", LINES, "[\n  {\"message\": \"a\"},\n  {\n\"message\": \"b\"}\n]\n"),
+        ("pretty, one by one", LINES, "{\n\"message\": \"a\"}\n{\n\"message\": \"b\"\n}\n"),
         ("byte order mark", JSON, "\u{feff}[{\"message\":\"a\"},{\"message\":\"b\"}]"),
         ("byte order mark, lines", LINES, "\u{feff}{\"message\":\"a\"}\n{\"message\":\"b\"}"),
     ] {
@@ -545,10 +547,17 @@ fn a_broken_line_costs_only_itself() {
         assert!(error.contains("line 1 column"), "{error}");
     }
     assert!(rows[4].attributes.is_empty());
+    // Only a body whose first line is torn is read across its lines.
+    let rows = rows_as("application/x-ndjson", b"{\"msg\":\"a\"}\n{\"b\":\n1}\n");
+    assert_eq!(bodies(&rows), ["a", "{\"b\":", "1}"]);
     // Text that never claimed to be JSON has no error.
     let rows = rows_as("text/plain", b"plain\n42\n{\"msg\":\"a\"}\n{broken\n");
     assert_eq!(bodies(&rows), ["plain", "42", "a", "{broken"]);
     assert!(rows.iter().all(|row| row.attributes.is_empty()));
+    for text in ["[INFO]\n[WARN] disk\n{x}", "[2026-11-23] up\n\"a\" b\n[1,2]", "null\n1\n[]]"] {
+        let rows = rows_as("text/plain", text.as_bytes());
+        assert_eq!(bodies(&rows), text.lines().collect::<Vec<_>>(), "{text}");
+    }
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! JSON logs: `POST /json/logs`, in every shape that real senders give them.
 //!
 //! Place: behind `content`. The declared media type only tells whether to go by lines; a body is
-//! otherwise a stream of values with blanks or nothing between them, and of arrays of such.
+//! otherwise a stream of values with blanks or nothing between them, and of arrays of such. A body
+//! that promises lines but is JSON printed over several is read as such. Lines of `text/plain` that
+//! are no JSON are messages.
 //!
 //! **Records.** An object is a record; so is a string, as its message; `{"logs":[…]}` is a batch
 //! whose other fields belong to each of its records. Other values are refused one by one and
@@ -29,7 +31,7 @@
 //! is anything but text under `event`: both also name groups of fields.
 //!
 //! **Resource.** The `x-groundcover-*` fields of the head win over fields of the same meaning in the
-//! record. Text under [`fields::RESOURCE_KEYS`] goes there: what names the service, its
+//! record. Text under `fields::RESOURCE_KEYS` goes there: what names the service, its
 //! environment, cluster, namespace and host by OpenTelemetry's or groundcover's own names. Bare
 //! `host`, `hostname`, `env` and `source` stay attributes: their meaning varies, and a forwarder's
 //! body with many hosts would begin a new resource with every record.
@@ -47,7 +49,7 @@ mod view;
 
 use std::ops::Range;
 
-use super::wire::json::{self, Document, Piece, SplitError};
+use super::wire::json::{self, Document, Lines, Piece, SplitError};
 use super::{DecodeError, Verdict};
 use crate::batch::record::{Nothing, Resource, Scope, Text, Value};
 use crate::batch::{RecordSink, RejectCause};
@@ -74,12 +76,18 @@ pub fn decode<S: RecordSink>(
     const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
     let mut shape = media::shape(envelope.fields).map_err(|fault| DecodeError::at(fault, 0))?;
     let start = if payload.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
-    if shape == Shape::TextLines {
-        // Text that opens like JSON is JSON: lines would tear what is printed over several.
-        let text = payload.get(start..).unwrap_or_default().trim_ascii_start();
-        if matches!(text.first(), Some(b'{' | b'[')) {
-            shape = Shape::Values;
+    // JSON printed over several lines, under a type that promises lines: they would tear it.
+    let range = start..payload.len();
+    let is_torn = match shape {
+        Shape::Values => false,
+        Shape::Lines => {
+            !json::begins_with_whole_line(payload, range.clone())
+                && json::is_splittable(payload, range.clone(), Lines::Json)
         }
+        Shape::TextLines => json::is_splittable(payload, range.clone(), Lines::Text),
+    };
+    if is_torn {
+        shape = Shape::Values;
     }
     let Scratch { batch, record, filler } = scratch;
     filler.begin();
@@ -96,12 +104,12 @@ pub fn decode<S: RecordSink>(
         walk.sink.resource(&Resource { attributes: &Nothing, schema_url: Text::EMPTY });
         walk.sink.scope(&NO_SCOPE);
     }
-    let range = start..payload.len();
     let mut visit = |piece, range| walk.handle_piece(piece, range, batch);
     match shape {
         Shape::Values => json::split_values(payload, range, &mut visit)
             .map_err(|error| refuse(payload, error))?,
-        Shape::Lines | Shape::TextLines => json::split_lines(payload, range, &mut visit),
+        Shape::Lines => json::split_lines(payload, range, Lines::Json, &mut visit),
+        Shape::TextLines => json::split_lines(payload, range, Lines::Text, &mut visit),
     }
     Ok(walk.verdict)
 }
@@ -133,20 +141,13 @@ struct Walk<'a, S> {
 
 impl<S: RecordSink> Walk<'_, S> {
     fn handle_piece(&mut self, piece: Piece, range: Range<usize>, batch: &mut Document) {
-        if piece == (Piece::Object { is_top: true })
-            && self.may_be_batch(range.clone())
+        if piece == (Piece::Object { may_be_batch: true })
             && let Some(array) = json::batch_member(self.payload, range.clone())
             && range.len() - array.len() <= limits::JSON_RECORD_SIZE_MAX
         {
             return self.handle_batch(range, array, batch);
         }
         self.handle_record(piece, range, Ok(&[]));
-    }
-
-    /// A cheap look that most records fail.
-    fn may_be_batch(&self, range: Range<usize>) -> bool {
-        let object = self.payload.get(range).unwrap_or_default();
-        self.filler.finds_logs(object)
     }
 
     fn handle_batch(&mut self, object: Range<usize>, array: Range<usize>, batch: &mut Document) {
@@ -179,7 +180,7 @@ impl<S: RecordSink> Walk<'_, S> {
     ) {
         let offset = range.start as u64;
         let record = self.payload.get(range).unwrap_or_default();
-        if piece == Piece::Other && !self.is_text {
+        if piece == Piece::Other {
             self.verdict.count_reject(RejectCause::NotARecord, offset);
         } else if record.len() > limits::JSON_RECORD_SIZE_MAX {
             self.verdict.count_reject(RejectCause::OverLimit, offset);
@@ -201,8 +202,7 @@ impl<S: RecordSink> Walk<'_, S> {
         batch: Result<&[simd_json::Node<'_>], &json::DocumentFault>,
     ) {
         let Self { context, filler, sink, .. } = self;
-        let is_plain = self.is_text && matches!(piece, Piece::BrokenLine | Piece::Other);
-        if is_plain {
+        if self.is_text && piece == Piece::BrokenLine {
             return filler.fill_text(context, record, None, *sink);
         }
         self.record.parse(record, |nodes| match nodes {

@@ -2,7 +2,6 @@
 
 #![deny(clippy::indexing_slicing)]
 
-use memchr::memmem;
 use simd_json::{Node, StaticNode};
 
 use super::fields::{Fields, HEAD_KEY_COUNT, RESOURCE_KEYS, SERVICE_NAME, SOURCE, Sources};
@@ -60,34 +59,18 @@ impl<'a> Context<'a> {
 }
 
 /// Memory and state of the filling pass.
+#[derive(Default)]
 pub(super) struct Filler {
     fields: Fields,
     resource: PairList,
     /// The one that the sink has; `None` before the first.
     resource_said: PairList,
     is_resource_said: bool,
-    logs: memmem::Finder<'static>,
-}
-
-impl Default for Filler {
-    fn default() -> Self {
-        Self {
-            fields: Fields::default(),
-            resource: PairList::default(),
-            resource_said: PairList::default(),
-            is_resource_said: false,
-            logs: memmem::Finder::new(b"\"logs\""),
-        }
-    }
 }
 
 impl Filler {
     pub fn begin(&mut self) {
         self.is_resource_said = false;
-    }
-
-    pub fn finds_logs(&self, object: &[u8]) -> bool {
-        self.logs.find(object).is_some()
     }
 
     /// A record kept as its text.

@@ -20,13 +20,14 @@ pub use document::{Document, Fault as DocumentFault, batch_member};
 use std::ops::Range;
 
 use crate::decode::Fault;
-use scan::{container_end, string_end};
+use scan::{container, container_end, string_end};
 
 /// What a piece of a body looks like from outside. Nobody looked inside yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Piece {
-    /// Begins with `{`; braces and quotes balance. `is_top`: not an element of an array.
-    Object { is_top: bool },
+    /// Begins with `{`; braces and quotes balance. `may_be_batch`: it is not an element of an array,
+    /// but an array stands directly inside.
+    Object { may_be_batch: bool },
     /// Begins and ends with a quote.
     Text,
     /// An array inside an array, a number, `true`, `false`, `null`, or a bare word inside an array.
@@ -77,9 +78,9 @@ pub fn split_values(
         match bytes.get(at) {
             None => return Ok(()),
             Some(b'{') => {
-                let end = container_end(bytes, at).ok_or_else(|| truncated(bytes))?;
-                visit(Piece::Object { is_top: true }, at..end);
-                at = end;
+                let object = container(bytes, at).ok_or_else(|| truncated(bytes))?;
+                visit(Piece::Object { may_be_batch: object.has_array }, at..object.end);
+                at = object.end;
             }
             Some(b'[') => at = split_array(bytes, at, visit)?,
             Some(b'"') => {
@@ -110,7 +111,7 @@ pub fn split_array(
     loop {
         let (piece, end) = match bytes.get(at) {
             None => return Err(truncated(bytes)),
-            Some(b'{') => (Piece::Object { is_top: false }, container_end(bytes, at)),
+            Some(b'{') => (Piece::Object { may_be_batch: false }, container_end(bytes, at)),
             Some(b'"') => (Piece::Text, string_end(bytes, at)),
             Some(b'[') => (Piece::Other, container_end(bytes, at)),
             Some(_) => (Piece::Other, Some(word_end(bytes, at))),
@@ -130,11 +131,22 @@ pub fn split_array(
     }
 }
 
+/// What lines are made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lines {
+    /// JSON by declaration.
+    Json,
+    /// Text, in which `42` and `[INFO]` are words like others: a line is JSON only if it is a
+    /// sequence of objects and strings.
+    Text,
+}
+
 /// Cuts `range` of `payload` at line ends first, so that a bad line costs only itself. A line is
 /// usually one object; it may be any sequence of values.
 pub fn split_lines(
     payload: &[u8],
     range: Range<usize>,
+    lines: Lines,
     visit: &mut impl FnMut(Piece, Range<usize>),
 ) {
     let bytes = payload.get(..range.end).unwrap_or(payload);
@@ -145,29 +157,54 @@ pub fn split_lines(
         let line = start..trim_end(bytes, start, end);
         start = skip_blanks(bytes, end);
         let text = bytes.get(..line.end).unwrap_or_default();
-        let object_end = match text.get(line.start) {
-            Some(b'{') => container_end(text, line.start),
-            _ => Some(line.start),
-        };
-        match object_end {
+        if text.get(line.start) != Some(&b'{') {
+            split_odd_line(text, line, lines, visit);
+            continue;
+        }
+        match container(text, line.start) {
             None => visit(Piece::BrokenLine, line),
-            Some(end) if end == line.end => visit(Piece::Object { is_top: true }, line),
-            Some(_) => split_odd_line(text, line, visit),
+            Some(object) if object.end == line.end => {
+                visit(Piece::Object { may_be_batch: object.has_array }, line);
+            }
+            Some(_) => split_odd_line(text, line, lines, visit),
         }
     }
 }
 
 /// A line that is not one object. It is walked twice, as nothing of it may be said before its end
 /// is known.
-fn split_odd_line(text: &[u8], line: Range<usize>, visit: &mut impl FnMut(Piece, Range<usize>)) {
-    if is_scalar(text.get(line.clone()).unwrap_or_default()) {
+fn split_odd_line(
+    text: &[u8],
+    line: Range<usize>,
+    lines: Lines,
+    visit: &mut impl FnMut(Piece, Range<usize>),
+) {
+    if lines == Lines::Json && is_scalar(text.get(line.clone()).unwrap_or_default()) {
         visit(Piece::Other, line);
-    } else if split_values(text, line.clone(), &mut |_, _| {}).is_ok() {
+    } else if is_splittable(text, line.clone(), lines) {
         let walked = split_values(text, line, visit);
         assert!(walked.is_ok(), "the same bytes were walked before");
     } else {
         visit(Piece::BrokenLine, line);
     }
+}
+
+/// Whether [`split_values`] finds the end of `range` and, in text, nothing but records.
+#[must_use]
+pub fn is_splittable(payload: &[u8], range: Range<usize>, lines: Lines) -> bool {
+    let mut has_other = false;
+    let walked = split_values(payload, range, &mut |piece, _| has_other |= piece == Piece::Other);
+    walked.is_ok() && !(has_other && lines == Lines::Text)
+}
+
+/// Whether the first line of `range` that is not blank is a sequence of values, or no line is.
+#[must_use]
+pub fn begins_with_whole_line(payload: &[u8], range: Range<usize>) -> bool {
+    let bytes = payload.get(..range.end).unwrap_or(payload);
+    let start = skip_blanks(bytes, range.start);
+    let rest = bytes.get(start..).unwrap_or_default();
+    let end = memchr::memchr(b'\n', rest).map_or(bytes.len(), |length| start + length);
+    is_splittable(payload, start..end, Lines::Json)
 }
 
 #[cold]

@@ -17,33 +17,49 @@ pub fn string_end(bytes: &[u8], start: usize) -> Option<usize> {
     }
 }
 
-/// The end of the object or array that opens at `start`: where brackets outside strings balance.
-/// Which kind closes which is not looked at.
+/// An object or array, seen from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Container {
+    /// Behind its closing bracket.
+    pub end: usize,
+    /// Whether an array stands directly inside.
+    pub has_array: bool,
+}
+
+/// The object or array that opens at `start`: to where brackets outside strings balance. Which kind
+/// closes which is not looked at.
 #[must_use]
-pub fn container_end(bytes: &[u8], start: usize) -> Option<usize> {
+pub fn container(bytes: &[u8], start: usize) -> Option<Container> {
     // Empty ones, which a body can hold by the million.
     if matches!(bytes.get(start + 1), Some(b'}' | b']')) {
-        return Some(start + 2);
+        return Some(Container { end: start + 2, has_array: false });
     }
     let mut state = State::default();
     let mut at = start;
     let mut blocks = bytes.get(start..)?.chunks_exact(BLOCK_SIZE);
     for block in &mut blocks {
         if let Some(end) = state.block(block.try_into().ok()?) {
-            return Some(at + end);
+            return Some(Container { end: at + end, has_array: state.has_array });
         }
         at += BLOCK_SIZE;
     }
     let tail = blocks.remainder();
     let mut block = [b' '; BLOCK_SIZE];
     block.get_mut(..tail.len())?.copy_from_slice(tail);
-    state.block(&block).map(|end| at + end)
+    state.block(&block).map(|end| Container { end: at + end, has_array: state.has_array })
+}
+
+/// The end alone.
+#[must_use]
+pub fn container_end(bytes: &[u8], start: usize) -> Option<usize> {
+    container(bytes, start).map(|container| container.end)
 }
 
 /// What one block hands to the next.
 #[derive(Default)]
 struct State {
     depth: usize,
+    has_array: bool,
     /// All ones inside a string.
     in_string: u64,
     /// One where the next block's first byte is escaped.
@@ -66,7 +82,9 @@ impl State {
         let mut brackets = mask(block, is_bracket) & !in_string;
         while brackets != 0 {
             let place = brackets.trailing_zeros() as usize;
-            if matches!(block.get(place), Some(b'{' | b'[')) {
+            let byte = block.get(place).copied().unwrap_or_default();
+            if byte & !0x20 == b'[' {
+                self.has_array |= self.depth == 1 && byte == b'[';
                 self.depth += 1;
             } else if self.depth <= 1 {
                 return Some(place + 1);
@@ -174,6 +192,22 @@ mod tests {
                 "seed {seed:#x}: {}",
                 text.escape_ascii()
             );
+        }
+    }
+
+    #[test]
+    fn arrays_directly_inside_are_noticed() {
+        for (text, has_array) in [
+            ("{}", false),
+            ("{\"a\":[]}", true),
+            ("{\"a\":{\"b\":[]}}", false),
+            ("{\"a\":{\"b\":[]},\"c\":[]}", true),
+            ("{\"a\":\"[\"}", false),
+            ("[1]", false),
+            ("[[1]]", true),
+        ] {
+            let expected = Container { end: text.len(), has_array };
+            assert_eq!(container(text.as_bytes(), 0), Some(expected), "{text}");
         }
     }
 

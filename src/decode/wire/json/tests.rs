@@ -30,18 +30,18 @@ fn values(text: &str) -> Result<Vec<(Piece, &str)>, SplitError> {
 
 fn lines(text: &str) -> Vec<(Piece, &str)> {
     let mut pieces = Vec::new();
-    split_lines(text.as_bytes(), 0..text.len(), &mut |piece, range| {
+    split_lines(text.as_bytes(), 0..text.len(), Lines::Json, &mut |piece, range| {
         pieces.push((piece, &text[range]));
     });
     pieces
 }
 
-const TOP: Piece = Piece::Object { is_top: true };
-const ELEMENT: Piece = Piece::Object { is_top: false };
+const OBJECT: Piece = Piece::Object { may_be_batch: false };
+const WITH_ARRAY: Piece = Piece::Object { may_be_batch: true };
 
 #[test]
 fn values_follow_each_other_with_or_without_blanks() {
-    let expected = vec![(TOP, r#"{"a":1}"#), (TOP, r#"{"b":"}{"}"#), (Piece::Text, r#""c""#)];
+    let expected = vec![(OBJECT, r#"{"a":1}"#), (OBJECT, r#"{"b":"}{"}"#), (Piece::Text, r#""c""#)];
     assert_eq!(values(r#"{"a":1}{"b":"}{"}"c""#).unwrap(), expected);
     assert_eq!(values(" {\"a\":1}\r\n\t{\"b\":\"}{\"}\n\n\"c\" ").unwrap(), expected);
 }
@@ -51,14 +51,17 @@ fn arrays_are_opened_one_level() {
     assert_eq!(
         values(r#"[ {"a":[{}]} ,[{"b":1}],"c",4 , null]{}"#).unwrap(),
         [
-            (ELEMENT, r#"{"a":[{}]}"#),
+            (OBJECT, r#"{"a":[{}]}"#),
             (Piece::Other, r#"[{"b":1}]"#),
             (Piece::Text, r#""c""#),
             (Piece::Other, "4"),
             (Piece::Other, "null"),
-            (TOP, "{}"),
+            (OBJECT, "{}"),
         ]
     );
+    // Only what is no element itself can be a batch.
+    assert_eq!(values(r#"{"a":[{}]}"#).unwrap(), [(WITH_ARRAY, r#"{"a":[{}]}"#)]);
+    assert_eq!(lines(r#"{"a":[{}]}"#), [(WITH_ARRAY, r#"{"a":[{}]}"#)]);
     assert_eq!(values("[]").unwrap(), []);
     assert_eq!(values(" [ ] []").unwrap(), []);
 }
@@ -94,16 +97,16 @@ fn a_bad_line_costs_only_itself() {
     assert_eq!(
         lines("{\"a\":1}\r\n\n  {\"b\":\nhello\n42\n\"text\"\n{}{}\n[{},3]\n{\"c\":3}"),
         [
-            (TOP, r#"{"a":1}"#),
+            (OBJECT, r#"{"a":1}"#),
             (Piece::BrokenLine, r#"{"b":"#),
             (Piece::BrokenLine, "hello"),
             (Piece::Other, "42"),
             (Piece::Text, "\"text\""),
-            (TOP, "{}"),
-            (TOP, "{}"),
-            (ELEMENT, "{}"),
+            (OBJECT, "{}"),
+            (OBJECT, "{}"),
+            (OBJECT, "{}"),
             (Piece::Other, "3"),
-            (TOP, r#"{"c":3}"#),
+            (OBJECT, r#"{"c":3}"#),
         ]
     );
     assert_eq!(lines("\n\r\n \t\n"), []);
@@ -215,7 +218,7 @@ fn depth_and_node_count_are_bounded() {
     let nested = |depth: usize| format!("{}{}", "{\"a\":".repeat(depth), "1") + &"}".repeat(depth);
     assert!(nodes_of(nested(64).as_bytes()).is_ok());
     assert_eq!(nodes_of(nested(65).as_bytes()), Err(DocumentFault::Depth));
-    assert_eq!(nodes_of("[".repeat(100_000).as_bytes()).is_err(), true);
+    assert!(nodes_of("[".repeat(100_000).as_bytes()).is_err());
 
     let wide = |count: usize| format!("[{}0]", "0,".repeat(count - 2));
     assert!(nodes_of(wide(limits::JSON_RECORD_NODE_COUNT_MAX).as_bytes()).is_ok());
@@ -266,9 +269,9 @@ fn any_bytes_give_ordered_pieces() {
         };
         let _ = split_values(&text, 0..text.len(), &mut check);
         end = 0;
-        split_lines(&text, 0..text.len(), &mut |piece, range| {
+        split_lines(&text, 0..text.len(), Lines::Json, &mut |piece, range| {
             assert!(range.start >= end && range.start < range.end, "seed {seed:#x}");
-            if piece == TOP {
+            if matches!(piece, Piece::Object { .. }) {
                 let _ = batch_member(&text, range.clone());
                 let _ = nodes_of(&text[range.clone()]);
             }
