@@ -1,13 +1,23 @@
-//! Every stage against a rival, with bytes or items per second. One binary, one link.
+//! Every stage's bench in one binary: one link instead of ten.
+//! `cargo bench --bench stages -- NAME` runs those whose name holds NAME.
 
-#![allow(clippy::unwrap_used, reason = "a panic is how a bench fails")]
+#[path = "../perf/bodies_json.rs"]
+mod bodies_json;
 
 mod auth;
+mod codings;
+mod decode_json_logs;
+mod decode_otlp;
+mod decode_remote_write;
 mod head;
 
 fn main() {
     let mut criterion = criterion::Criterion::default().configure_from_args();
     head::bench(&mut criterion);
     auth::bench(&mut criterion);
+    codings::bench(&mut criterion);
+    decode_remote_write::bench(&mut criterion);
+    decode_otlp::bench(&mut criterion);
+    decode_json_logs::bench(&mut criterion);
     criterion.final_summary();
 }

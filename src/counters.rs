@@ -1,7 +1,11 @@
 //! The numbers that `admin` shows. Written where things happen, read by `admin`; with the journal the
 //! only place where shards and background threads meet.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::envelope::{Route, Signal};
 
 /// A number with any writers.
 #[derive(Debug, Default)]
@@ -12,12 +16,163 @@ impl Counter {
         self.0.fetch_add(amount, Ordering::Relaxed);
     }
 
+    /// For the only writer: no locked instruction.
+    pub fn add_own(&self, amount: u64) {
+        self.0.store(self.value().wrapping_add(amount), Ordering::Relaxed);
+    }
+
     pub fn set(&self, value: u64) {
         self.0.store(value, Ordering::Relaxed);
     }
 
     pub fn value(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Upper bounds of the commit histogram in nanoseconds; the last bucket has none.
+pub const COMMIT_BOUNDS_NANOS: [u64; 14] = [
+    50_000,
+    100_000,
+    200_000,
+    500_000,
+    1_000_000,
+    2_000_000,
+    5_000_000,
+    10_000_000,
+    20_000_000,
+    50_000_000,
+    100_000_000,
+    500_000_000,
+    1_000_000_000,
+    5_000_000_000,
+];
+
+#[derive(Debug, Default)]
+pub struct Latency {
+    pub buckets: [Counter; COMMIT_BOUNDS_NANOS.len() + 1],
+    pub sum_nanos: Counter,
+}
+
+impl Latency {
+    pub fn observe_own(&self, nanos: u64) {
+        let bucket = COMMIT_BOUNDS_NANOS.partition_point(|&bound| bound < nanos);
+        self.buckets[bucket].add_own(1);
+        self.sum_nanos.add_own(nanos);
+    }
+}
+
+/// Places of a shard's request table: every route, and one for all other endpoints.
+pub const ENDPOINT_COUNT: usize = Route::ALL.len() + 1;
+/// Distinct refusal causes that are counted apart.
+pub const CAUSE_COUNT_MAX: usize = 40;
+
+pub fn endpoint_index(route: Option<Route>) -> usize {
+    route.map_or(ENDPOINT_COUNT - 1, |route| usize::from(route.number()) - 1)
+}
+
+pub fn endpoint_label(index: usize) -> &'static str {
+    Route::ALL.get(index).map_or("other", |route| route.path())
+}
+
+/// What one shard tells of itself; the shard is the only writer. Padded, so that no other shard's
+/// numbers share its cache lines.
+#[derive(Debug)]
+#[repr(align(128))]
+pub struct ShardCounters {
+    pub requests: [Counter; ENDPOINT_COUNT],
+    /// By endpoint and cause; the labels are in the order in which causes were first seen.
+    pub refusals: Box<[[Counter; CAUSE_COUNT_MAX]; ENDPOINT_COUNT]>,
+    causes: Mutex<Vec<&'static str>>,
+    pub connections: Counter,
+    pub accepted: Counter,
+    pub received_bytes: Counter,
+    pub commits: Latency,
+    pub turns: Counter,
+    /// When the last turn began, monotonic; with `turns` it tells a stuck shard.
+    pub turn_nanos: Counter,
+    pub body_bytes_lent: Counter,
+}
+
+impl Default for ShardCounters {
+    fn default() -> Self {
+        Self {
+            requests: Default::default(),
+            refusals: Box::new(std::array::from_fn(|_| {
+                std::array::from_fn(|_| Counter::default())
+            })),
+            causes: Mutex::new(Vec::with_capacity(CAUSE_COUNT_MAX)),
+            connections: Counter::default(),
+            accepted: Counter::default(),
+            received_bytes: Counter::default(),
+            commits: Latency::default(),
+            turns: Counter::default(),
+            turn_nanos: Counter::default(),
+            body_bytes_lent: Counter::default(),
+        }
+    }
+}
+
+impl ShardCounters {
+    /// Counts a refusal. Refusals are rare and never on the fast path of a good sender; the lock is
+    /// shared with `admin` alone, once a scrape.
+    #[cold]
+    pub fn refuse(&self, route: Option<Route>, cause: &'static str) {
+        let mut causes = self.causes.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = causes.iter().position(|&known| known == cause).unwrap_or_else(|| {
+            causes.push(cause);
+            causes.len() - 1
+        });
+        drop(causes);
+        self.refusals[endpoint_index(route)][place.min(CAUSE_COUNT_MAX - 1)].add_own(1);
+    }
+
+    pub fn causes(&self) -> Vec<&'static str> {
+        self.causes.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Acknowledged records of one tenant on one shard.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub struct TenantCounters {
+    records: [Counter; 3],
+}
+
+impl TenantCounters {
+    pub fn add_own(&self, signal: Signal, records: u64) {
+        self.records[signal as usize].add_own(records);
+    }
+
+    pub fn value(&self, signal: Signal) -> u64 {
+        self.records[signal as usize].value()
+    }
+}
+
+/// All tenants' counters, by tenant and shard.
+#[derive(Debug, Default)]
+pub struct Tenants {
+    known: Mutex<BTreeMap<(String, u32), Arc<TenantCounters>>>,
+}
+
+impl Tenants {
+    /// The same counters for the same tenant and shard, also after keys were reloaded.
+    pub fn counters(&self, tenant: &str, shard: u32) -> Arc<TenantCounters> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(known.entry((tenant.to_owned(), shard)).or_default())
+    }
+
+    /// Sums over shards.
+    pub fn totals(&self) -> BTreeMap<String, [u64; 3]> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut totals: BTreeMap<String, [u64; 3]> = BTreeMap::new();
+        for ((tenant, _), counters) in known.iter() {
+            let total = totals.entry(tenant.clone()).or_default();
+            for signal in Signal::ALL {
+                total[signal as usize] += counters.value(signal);
+            }
+        }
+        totals
     }
 }
 

@@ -4,8 +4,8 @@
 //! read again by the followers. Numbers in this file are on disk: they never change meaning.
 //!
 //! ```text
-//! envelope on disk:  route u16 · codings 2 × u8 · tenant_length u16 · fields_count u16
-//!                    arrival_nanos u64 · tenant bytes · { id u8 · length u32 · bytes } …
+//! envelope on disk:  route u16 · codings 2 × u8 · tenant_length u16 · zero u16
+//!                    arrival_nanos u64 · fields_length u32 · tenant · { id u8 · length u32 · bytes } …
 //! ```
 
 use crate::limits;

@@ -7,9 +7,20 @@
 //!                                                                          │
 //!                                                     store: plan ─ columns ─ Parquet parts
 //! ```
+//!
+//! `ingest` joins the stages into the straight line of one request; `shard` drives it, one a core.
 
-pub mod envelope;
-pub mod limits;
+pub mod command;
+pub mod config;
+pub mod server;
+
+pub mod shard;
+
+pub mod ring;
+
+pub mod connection;
+
+pub mod ingest;
 
 pub mod http;
 
@@ -18,13 +29,20 @@ pub mod route;
 pub mod auth;
 
 pub mod content;
+
 pub mod decode;
 
-pub mod batch;
 pub mod journal;
 
 pub mod outcome;
 
-pub mod command;
+pub mod batch;
 
+pub mod store;
+
+pub mod admin;
+
+pub mod buffer;
 pub mod counters;
+pub mod envelope;
+pub mod limits;

@@ -81,6 +81,8 @@ pub const NESTING_DEPTH_MAX: usize = 64;
 pub const JSON_RECORD_SIZE_MAX: usize = MIB;
 /// Nodes of one JSON record's tape, 24 bytes each.
 pub const JSON_RECORD_NODE_COUNT_MAX: usize = 64 * KIB;
+/// Labels of one remote-write series; the largest that real exporters make have below a hundred.
+pub const LABEL_COUNT_MAX: usize = KIB;
 /// Buckets of one side of a native histogram after its gaps are filled: gaps come from the peer.
 pub const HISTOGRAM_BUCKET_COUNT_MAX: usize = 4 * KIB;
 

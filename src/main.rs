@@ -1,1 +1,203 @@
-fn main() {}
+//! Arguments, configuration, start, exit code.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use inrush::command::{key, serve};
+use inrush::config::{self, ConfigError, Override};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Telemetry ingestion server: metrics, traces and logs in, durable before the reply, Parquet out.
+#[derive(Parser)]
+#[command(name = "inrush", version, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the server. With nothing else it keeps its data in ./inrush-data and prints a key once.
+    Serve(Serve),
+    /// Manage ingestion keys; a running server sees changes within a second.
+    #[command(subcommand)]
+    Key(Key),
+}
+
+/// Settings come from the file, then from INRUSH_… variables, then from flags; the last one wins.
+#[derive(Args)]
+struct Serve {
+    /// Settings file [default: ./inrush.toml if it exists]
+    #[arg(long, env = "INRUSH_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Folder of journal, store and keys [default: ./inrush-data]
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<String>,
+    /// Plaintext listener; may be repeated [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDR")]
+    http: Vec<String>,
+    /// TLS listener; may be repeated (not in this version)
+    #[arg(long, value_name = "ADDR")]
+    https: Vec<String>,
+    /// Metrics and health [default: 127.0.0.1:8081]
+    #[arg(long, value_name = "ADDR")]
+    admin: Option<String>,
+    /// Cores that receive and acknowledge [default: a quarter of all, at least 1]
+    #[arg(long, value_name = "N")]
+    shards: Option<String>,
+    /// Threads that write Parquet [default: the other cores]
+    #[arg(long, value_name = "N")]
+    store_workers: Option<String>,
+    /// Tenant of requests without any credential on plaintext listeners (not in this version)
+    #[arg(long, value_name = "NAME")]
+    http_tenant: Option<String>,
+    /// Kernel interface: auto or uring [default: auto]
+    #[arg(long, value_name = "RING")]
+    ring: Option<String>,
+    /// error, warn, info, debug or trace [default: info]
+    #[arg(long, value_name = "LEVEL")]
+    log_level: Option<String>,
+}
+
+#[derive(Subcommand)]
+enum Key {
+    /// Add a key; without a secret one is made and printed once
+    Add {
+        /// Name of the key, unique
+        name: String,
+        /// Tenant it stands for [default: the key's name]
+        #[arg(long, value_name = "T")]
+        tenant: Option<String>,
+        /// The secret itself (visible in the process list; better a file)
+        #[arg(long, value_name = "VALUE", conflicts_with = "secret_file")]
+        secret: Option<String>,
+        /// File that holds the secret, or - for standard input
+        #[arg(long, value_name = "FILE")]
+        secret_file: Option<PathBuf>,
+        #[command(flatten)]
+        place: KeyPlace,
+    },
+    /// List names and tenants; secrets are not kept
+    List {
+        #[command(flatten)]
+        place: KeyPlace,
+    },
+    /// Remove a key
+    Remove {
+        name: String,
+        #[command(flatten)]
+        place: KeyPlace,
+    },
+}
+
+#[derive(Args)]
+struct KeyPlace {
+    /// Data folder of the server [default: as the server finds it]
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<String>,
+    /// Settings file [default: ./inrush.toml if it exists]
+    #[arg(long, env = "INRUSH_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+fn main() -> ExitCode {
+    match Arguments::parse().command {
+        Command::Serve(arguments) => match arguments.load() {
+            Ok(config) => serve::run(config),
+            Err(error) => fail(&error),
+        },
+        Command::Key(command) => match run_key(command) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => fail(&*error),
+        },
+    }
+}
+
+fn fail(error: &dyn std::fmt::Display) -> ExitCode {
+    eprintln!("inrush: {error}");
+    ExitCode::from(2)
+}
+
+impl Serve {
+    fn load(&self) -> Result<config::Config, ConfigError> {
+        let mut flags: Vec<Override> = Vec::new();
+        let single: [(&'static [&'static str], &Option<String>); 7] = [
+            (&["data_dir"], &self.data_dir),
+            (&["admin"], &self.admin),
+            (&["shards"], &self.shards),
+            (&["store_workers"], &self.store_workers),
+            (&["http_tenant"], &self.http_tenant),
+            (&["ring", "mode"], &self.ring),
+            (&["log_level"], &self.log_level),
+        ];
+        for (place, value) in single {
+            if let Some(value) = value {
+                flags.push((place, vec![value.clone()]));
+            }
+        }
+        for (place, values) in [(&["http"] as &[&str], &self.http), (&["https"], &self.https)] {
+            if !values.is_empty() {
+                flags.push((place, values.clone()));
+            }
+        }
+        load(self.config.as_deref(), &flags)
+    }
+}
+
+/// Reads the file named, or `inrush.toml` beside us if there is one.
+fn load(file: Option<&std::path::Path>, flags: &[Override]) -> Result<config::Config, ConfigError> {
+    let default = std::path::Path::new("inrush.toml");
+    let path = file.or_else(|| default.exists().then_some(default));
+    let text = path
+        .map(|path| {
+            std::fs::read_to_string(path)
+                .map_err(|error| ConfigError(format!("cannot read {}: {error}", path.display())))
+        })
+        .transpose()?;
+    let environment = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    config::load(path.zip(text.as_deref()), environment, flags)
+}
+
+impl KeyPlace {
+    fn folder(&self) -> Result<PathBuf, ConfigError> {
+        let flags: Vec<Override> = self
+            .data_dir
+            .iter()
+            .map(|folder| (&["data_dir"] as &'static [&'static str], vec![folder.clone()]))
+            .collect();
+        load(self.config.as_deref(), &flags).map(|config| config.data_dir)
+    }
+}
+
+fn run_key(command: Key) -> Result<(), Box<dyn std::error::Error>> {
+    match command {
+        Key::Add { name, tenant, secret, secret_file, place } => {
+            let source = match (secret, secret_file) {
+                (Some(secret), _) => key::SecretSource::Value(secret),
+                (None, Some(file)) if file.as_os_str() == "-" => key::SecretSource::Stdin,
+                (None, Some(file)) => key::SecretSource::File(file),
+                (None, None) => key::SecretSource::Generated,
+            };
+            let added = key::add(&place.folder()?, &name, tenant.as_deref(), &source)?;
+            eprintln!("added key {} for tenant {}", added.name, added.tenant);
+            if let Some(generated) = added.generated {
+                eprintln!("it is shown only now:");
+                println!("{generated}");
+            }
+        }
+        Key::List { place } => {
+            for entry in key::list(&place.folder()?)? {
+                println!("{}\t{}", entry.name, entry.tenant);
+            }
+        }
+        Key::Remove { name, place } => {
+            key::remove(&place.folder()?, &name)?;
+            eprintln!("removed key {name}");
+        }
+    }
+    Ok(())
+}

@@ -3,4 +3,20 @@
 pub mod record;
 mod sink;
 
+mod column_sink;
+mod columns;
+mod gather;
+mod interner;
+mod json;
+mod map;
+mod series_cache;
+mod series_id;
+mod table;
+mod text;
+
+pub use column_sink::{ColumnSink, Mark, SinkOptions};
+pub use columns::{Columns, Gather};
+pub use series_cache::SeenSeries;
+pub use series_id::SeriesId;
 pub use sink::{RecordSink, RejectCause, Validating};
+pub use table::Table;

@@ -1,3 +1,4 @@
 //! The subcommands of the binary.
 
 pub mod key;
+pub mod serve;

@@ -15,6 +15,8 @@ pub enum Fault {
     LengthPastEnd,
     /// Protobuf: field number 0.
     FieldNumberZero,
+    /// Protobuf: a tag past 32 bits, so a field number past 2^29 - 1.
+    FieldNumberOverLimit,
     /// Protobuf: wire type 6 or 7.
     WireTypeUnknown,
     /// Protobuf: a known field with a wire type it cannot have.
@@ -64,6 +66,7 @@ impl Fault {
             Self::VarintOverlong => "a varint is longer than ten bytes or exceeds 64 bits",
             Self::LengthPastEnd => "a length reaches past the end of its message",
             Self::FieldNumberZero => "field number 0 is not allowed",
+            Self::FieldNumberOverLimit => "a field number is larger than protobuf allows",
             Self::WireTypeUnknown => "wire types 6 and 7 do not exist",
             Self::WireTypeWrong => "a known field has a wire type it cannot have",
             Self::GroupUnbalanced => "a group ends that did not start, or never ends",

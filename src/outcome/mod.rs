@@ -384,6 +384,9 @@ fn describe_content(error: ContentError, text: &mut Text) -> std::fmt::Result {
         }
         ContentError::WindowOverLimit => text.write_str("the zstd window is larger than 8 MiB"),
         ContentError::DictionaryNeeded => text.write_str("zstd dictionaries are not supported"),
+        ContentError::MemberCountOverLimit { offset } => {
+            write!(text, "the compressed body has too many tiny members at byte {offset}")
+        }
     }
 }
 

@@ -1,1 +1,4 @@
 //! Readers of the formats that protocols are written in: protobuf, JSON. No protocol knows another.
+
+pub mod json;
+pub mod protobuf;

@@ -1,0 +1,232 @@
+//! Typical bodies for benches and load, made from a seed: the same seed, the same bytes.
+//!
+//! Shapes follow what agents send: a node exporter's and a Kubernetes cluster's label sets, service
+//! logs with resource attributes. Encoded by hand, so that a load generator needs no codec.
+#![allow(dead_code, reason = "each of the programs that include this file uses a part of it")]
+#![allow(clippy::cast_possible_truncation, reason = "lengths and random parts are small")]
+
+/// xorshift64*: small, seeded, good enough to vary bodies.
+pub struct Random(u64);
+
+impl Random {
+    pub fn new(seed: u64) -> Self {
+        // Zero is the one state that never changes.
+        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    pub fn next(&mut self) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
+    }
+
+    /// Below `bound`.
+    pub fn below(&mut self, bound: usize) -> usize {
+        ((u128::from(self.next()) * bound as u128) >> 64) as usize
+    }
+
+    pub fn hex(&mut self, digits: usize) -> String {
+        (0..digits).map(|_| char::from_digit(self.below(16) as u32, 16).unwrap_or('0')).collect()
+    }
+
+    pub fn pick<'a>(&mut self, from: &[&'a str]) -> &'a str {
+        from.get(self.below(from.len())).copied().unwrap_or_default()
+    }
+}
+
+/// A protobuf message under construction.
+#[derive(Default)]
+pub struct Message(pub Vec<u8>);
+
+impl Message {
+    fn raw_varint(&mut self, mut value: u64) {
+        while value >= 0x80 {
+            self.0.push(value as u8 | 0x80);
+            value >>= 7;
+        }
+        self.0.push(value as u8);
+    }
+
+    pub fn varint(&mut self, number: u32, value: u64) -> &mut Self {
+        self.raw_varint(u64::from(number << 3));
+        self.raw_varint(value);
+        self
+    }
+
+    pub fn fixed64(&mut self, number: u32, value: u64) -> &mut Self {
+        self.raw_varint(u64::from(number << 3 | 1));
+        self.0.extend_from_slice(&value.to_le_bytes());
+        self
+    }
+
+    pub fn fixed32(&mut self, number: u32, value: u32) -> &mut Self {
+        self.raw_varint(u64::from(number << 3 | 5));
+        self.0.extend_from_slice(&value.to_le_bytes());
+        self
+    }
+
+    pub fn bytes(&mut self, number: u32, value: &[u8]) -> &mut Self {
+        self.raw_varint(u64::from(number << 3 | 2));
+        self.raw_varint(value.len() as u64);
+        self.0.extend_from_slice(value);
+        self
+    }
+
+    pub fn text(&mut self, number: u32, value: &str) -> &mut Self {
+        self.bytes(number, value.as_bytes())
+    }
+
+    pub fn message(&mut self, number: u32, fill: impl FnOnce(&mut Self)) -> &mut Self {
+        let mut inner = Self::default();
+        fill(&mut inner);
+        self.bytes(number, &inner.0)
+    }
+}
+
+/// 2026-01-01T00:00:00Z
+const EPOCH_SECONDS: u64 = 1_767_225_600;
+
+const METRICS: &[&str] = &[
+    "container_cpu_usage_seconds_total",
+    "container_memory_working_set_bytes",
+    "container_network_receive_bytes_total",
+    "container_network_transmit_packets_total",
+    "http_server_request_duration_seconds_bucket",
+    "kube_pod_container_status_ready",
+    "process_resident_memory_bytes",
+    "go_gc_duration_seconds",
+];
+const NAMESPACES: &[&str] = &["checkout", "payments", "kube-system", "monitoring", "search"];
+const SERVICES: &[&str] = &["cart", "checkout-api", "ledger", "catalogue", "recommendations"];
+const REGIONS: &[&str] = &["eu-central-1", "us-east-1", "ap-southeast-2"];
+
+/// A decoded `prometheus.WriteRequest`: `samples` samples, each in a TimeSeries of its own with ten
+/// labels, about 350 bytes each.
+pub fn remote_write(seed: u64, samples: usize) -> Vec<u8> {
+    let mut random = Random::new(seed);
+    let mut request = Message::default();
+    for index in 0..samples {
+        let service = random.pick(SERVICES);
+        let region = random.pick(REGIONS);
+        let labels: [(&str, String); 10] = [
+            ("__name__", random.pick(METRICS).to_owned()),
+            ("cluster", format!("production-{region}")),
+            ("container", service.to_owned()),
+            ("endpoint", "http-metrics".to_owned()),
+            (
+                "instance",
+                format!("10.{}.{}.{}:9100", random.below(64), random.below(256), random.below(256)),
+            ),
+            ("job", format!("kubernetes-{service}")),
+            ("namespace", random.pick(NAMESPACES).to_owned()),
+            (
+                "node",
+                format!("ip-10-{}-{}.{region}.compute.internal", random.below(99), index % 512),
+            ),
+            ("pod", format!("{service}-{}-{}", random.hex(10), random.hex(5))),
+            ("service", service.to_owned()),
+        ];
+        let value = random.below(1_000_000) as f64 / 16.0;
+        let timestamp = EPOCH_SECONDS * 1000 + random.below(15_000) as u64;
+        request.message(1, |series| {
+            for (name, value) in &labels {
+                series.message(1, |label| {
+                    label.text(1, name).text(2, value);
+                });
+            }
+            series.message(2, |sample| {
+                sample.fixed64(1, value.to_bits()).varint(2, timestamp);
+            });
+        });
+    }
+    request.0
+}
+
+fn attribute(message: &mut Message, number: u32, key: &str, value: &str) {
+    message.message(number, |pair| {
+        pair.text(1, key).message(2, |any| {
+            any.text(1, value);
+        });
+    });
+}
+
+fn integer_attribute(message: &mut Message, number: u32, key: &str, value: u64) {
+    message.message(number, |pair| {
+        pair.text(1, key).message(2, |any| {
+            any.varint(3, value);
+        });
+    });
+}
+
+/// Records under one resource of [`otlp_logs`].
+const RECORDS_PER_RESOURCE: usize = 50;
+
+/// An `ExportLogsServiceRequest`: `records` records of about 330 bytes with five attributes each, fifty
+/// of them under each resource, which has nine.
+pub fn otlp_logs(seed: u64, records: usize) -> Vec<u8> {
+    let mut random = Random::new(seed);
+    let mut request = Message::default();
+    let mut left = records;
+    while left > 0 {
+        let count = left.min(RECORDS_PER_RESOURCE);
+        left -= count;
+        request.message(1, |holder| {
+            holder.message(1, |resource| log_resource(resource, &mut random));
+            holder.message(2, |scope_holder| {
+                scope_holder.message(1, |scope| {
+                    scope.text(1, "io.opentelemetry.contrib.slog").text(2, "1.4.2");
+                });
+                for _ in 0..count {
+                    scope_holder.message(2, |record| log_record(record, &mut random));
+                }
+            });
+            holder.text(3, "https://opentelemetry.io/schemas/1.26.0");
+        });
+    }
+    request.0
+}
+
+fn log_resource(resource: &mut Message, random: &mut Random) {
+    let service = random.pick(SERVICES);
+    let region = random.pick(REGIONS);
+    attribute(resource, 1, "service.name", service);
+    attribute(resource, 1, "service.version", "2026.4.1");
+    attribute(resource, 1, "deployment.environment", "production");
+    attribute(resource, 1, "cloud.region", region);
+    attribute(resource, 1, "k8s.cluster.name", &format!("production-{region}"));
+    attribute(resource, 1, "k8s.namespace.name", random.pick(NAMESPACES));
+    attribute(resource, 1, "k8s.pod.name", &format!("{service}-{}", random.hex(10)));
+    attribute(resource, 1, "host.name", &format!("ip-10-0-{}", random.below(256)));
+    integer_attribute(resource, 1, "process.pid", 1 + random.below(60_000) as u64);
+}
+
+fn log_record(record: &mut Message, random: &mut Random) {
+    let nanos = EPOCH_SECONDS * 1_000_000_000 + random.below(1_000_000_000) as u64;
+    let (number, text) = *[(9, "INFO"), (9, "INFO"), (13, "WARN"), (17, "ERROR")]
+        .get(random.below(4))
+        .unwrap_or(&(9, "INFO"));
+    record.fixed64(1, nanos).varint(2, number).text(3, text);
+    record.message(5, |body| {
+        body.text(
+            1,
+            &format!(
+                "request finished route=/api/v1/{}/{} upstream={} attempt={} cached=false",
+                random.pick(SERVICES),
+                random.hex(8),
+                random.pick(NAMESPACES),
+                random.below(3),
+            ),
+        );
+    });
+    attribute(record, 6, "http.request.method", random.pick(&["GET", "POST", "PUT"]));
+    integer_attribute(record, 6, "http.response.status_code", 200 + random.below(300) as u64);
+    attribute(record, 6, "url.path", &format!("/api/v1/{}", random.pick(SERVICES)));
+    attribute(record, 6, "client.address", &format!("192.0.2.{}", random.below(256)));
+    attribute(record, 6, "thread.name", &format!("worker-{}", random.below(64)));
+    let trace_id: Vec<u8> = [random.next(), random.next() | 1].map(u64::to_le_bytes).concat();
+    record.fixed32(8, 1);
+    record.bytes(9, &trace_id);
+    record.bytes(10, &(random.next() | 1).to_le_bytes());
+    record.fixed64(11, nanos + 1_200_000);
+}

@@ -1,0 +1,178 @@
+//! `inrush serve`: start, say what a user needs to begin, wait for a signal, drain.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use crate::config::Config;
+use crate::journal::RecoveryReport;
+use crate::server::{self, Ended, Started};
+
+/// Exit codes beside 0.
+const EXIT_START: u8 = 1;
+const EXIT_POISONED: u8 = 3;
+const EXIT_STORE_BEHIND: u8 = 4;
+
+pub fn run(config: Config) -> ExitCode {
+    let (lines, guard) = tracing_appender::non_blocking(std::io::stderr());
+    let level = config.log_level.parse().unwrap_or(tracing::Level::INFO);
+    tracing_subscriber::fmt().with_writer(lines).with_max_level(level).with_ansi(false).init();
+    // Before any thread, so that every thread leaves these signals to this one.
+    let signals = match Signals::new([SIGTERM, SIGINT]) {
+        Ok(signals) => signals,
+        Err(error) => {
+            eprintln!("inrush: cannot listen for signals: {error}");
+            return ExitCode::from(EXIT_START);
+        }
+    };
+    let shards = config.shards;
+    let workers = config.store_workers;
+    let data_dir = config.data_dir.clone();
+    if !data_dir.join("journal").exists() {
+        eprintln!("preparing {} (journal segments are zeroed once) …", data_dir.display());
+    }
+    let started = match server::start(config) {
+        Ok(started) => started,
+        Err(error) => {
+            drop(guard);
+            eprintln!("inrush: {error}");
+            return ExitCode::from(EXIT_START);
+        }
+    };
+    announce(&started, &data_dir, shards, workers);
+    wait(started, signals)
+}
+
+/// Until a signal or the end of all shards; then drains. A second signal exits at once.
+fn wait(started: Started, mut signals: Signals) -> ExitCode {
+    let (sender, receiver) = mpsc::channel();
+    let handle = signals.handle();
+    let thread = std::thread::spawn(move || {
+        for (count, signal) in signals.forever().enumerate() {
+            if count > 0 {
+                eprintln!("inrush: second signal, exiting at once");
+                std::process::exit(128 + signal);
+            }
+            let _ = sender.send(signal);
+        }
+    });
+    loop {
+        match receiver.recv_timeout(Duration::from_millis(500)) {
+            Ok(_) => {
+                tracing::info!(target: "stop", "draining: no new requests, the rest is finished");
+                break;
+            }
+            Err(_) if started.server.all_shards_ended() => break,
+            Err(_) => {}
+        }
+    }
+    let ended = started.server.drain();
+    handle.close();
+    let _ = thread.join();
+    match ended {
+        Ended::Drained => {
+            tracing::info!(target: "stop", "stopped; everything acknowledged is in Parquet");
+            ExitCode::SUCCESS
+        }
+        Ended::AllShardsPoisoned => {
+            eprintln!(
+                "inrush: the journal of every shard failed (see the log for the device's error); \
+                 what was acknowledged is safe. Check the device, then start again"
+            );
+            ExitCode::from(EXIT_POISONED)
+        }
+        Ended::StoreBehind(error) => {
+            eprintln!(
+                "inrush: stopped, but not all rows are in Parquet yet: {error}. They are safe in \
+                 the journal and follow at the next start"
+            );
+            ExitCode::from(EXIT_STORE_BEHIND)
+        }
+    }
+}
+
+fn announce(started: &Started, data_dir: &Path, shards: u32, workers: u32) {
+    let mut out = std::io::stdout().lock();
+    let _ = write_announcement(&mut out, started, data_dir, shards, workers);
+    let _ = out.flush();
+}
+
+fn write_announcement(
+    out: &mut impl Write,
+    started: &Started,
+    data_dir: &Path,
+    shards: u32,
+    workers: u32,
+) -> std::io::Result<()> {
+    writeln!(out, "inrush {}", env!("CARGO_PKG_VERSION"))?;
+    writeln!(out, "data        {}", data_dir.display())?;
+    writeln!(out, "shards      {shards}, store workers {workers}")?;
+    let writes = if started.is_direct { "direct" } else { "buffered, with fdatasync" };
+    writeln!(out, "journal     writes are {writes}")?;
+    writeln!(out, "{}", started.memory_bound)?;
+    write_recovery(out, &started.recovery)?;
+    for address in &started.http {
+        writeln!(out, "listening   http://{address}")?;
+    }
+    writeln!(out, "admin       http://{}/metrics /healthz /readyz", started.admin)?;
+    let Some(address) = started.http.first() else { return Ok(()) };
+    writeln!(
+        out,
+        "endpoints   POST /api/v1/write (Prometheus remote write)  /v1/logs (OTLP)  /json/logs"
+    )?;
+    match &started.first_key {
+        Some(key) => {
+            writeln!(
+                out,
+                "\nkey         {key}   (shown only now; more with `inrush key add NAME`)"
+            )?;
+            writeln!(out, "\ntry it:\n  {}", curl(*address, key))?;
+        }
+        None => writeln!(out, "\ntry it:\n  {}", curl(*address, "YOUR_KEY"))?,
+    }
+    writeln!(
+        out,
+        "then read {}/store/logs/*/*.parquet with any Parquet reader\n",
+        data_dir.display()
+    )
+}
+
+fn curl(address: SocketAddr, key: &str) -> String {
+    format!(
+        "curl -H 'apikey: {key}' -H 'Content-Type: application/json' \
+         -d '[{{\"message\":\"hello\",\"level\":\"info\"}}]' http://{address}/json/logs"
+    )
+}
+
+fn write_recovery(out: &mut impl Write, report: &RecoveryReport) -> std::io::Result<()> {
+    if report.torn_commits > 0 {
+        writeln!(
+            out,
+            "recovery    a commit was cut off by the last stop and was never acknowledged; {} \
+             whole entries of it were kept",
+            report.salvaged_entries
+        )?;
+    }
+    if report.damaged_ranges > 0 {
+        writeln!(
+            out,
+            "recovery    DAMAGE: {} ranges of acknowledged data are damaged on the device; they \
+             are copied to quarantine",
+            report.damaged_ranges
+        )?;
+    }
+    if report.pending_bytes > 0 {
+        writeln!(
+            out,
+            "recovery    {} bytes of the journal are on their way into Parquet",
+            report.pending_bytes
+        )?;
+    }
+    Ok(())
+}

@@ -1,0 +1,147 @@
+//! Requests of one connection between head and reply, in request order.
+
+use std::collections::VecDeque;
+
+use crate::http::Version;
+use crate::http::http1::reply::ReplyTo;
+use crate::limits::PIPELINE_COUNT_MAX;
+use crate::outcome::{Cause, RequestEcho};
+use crate::route::Endpoint;
+
+/// Bytes of a request that its reply repeats; longer ones are not repeated.
+#[derive(Clone, Copy)]
+struct Echoed<const N: usize> {
+    bytes: [u8; N],
+    length: Option<u8>,
+}
+
+impl<const N: usize> Echoed<N> {
+    fn new(value: Option<&[u8]>) -> Self {
+        let mut bytes = [0; N];
+        let length = value.and_then(|value| {
+            bytes.get_mut(..value.len())?.copy_from_slice(value);
+            u8::try_from(value.len()).ok()
+        });
+        Self { bytes, length }
+    }
+
+    fn get(&self) -> Option<&[u8]> {
+        self.length.map(|length| &self.bytes[..usize::from(length)])
+    }
+}
+
+/// What the reply needs to know of its request, and the answer once there is one.
+pub struct Exchange {
+    endpoint: Option<Endpoint>,
+    json: bool,
+    origin: Echoed<120>,
+    firehose_request_id: Echoed<64>,
+    pub reply_to: ReplyTo,
+    cause: Option<Cause>,
+}
+
+impl Exchange {
+    pub fn new(echo: &RequestEcho<'_>, reply_to: ReplyTo) -> Self {
+        Self {
+            endpoint: echo.endpoint,
+            json: echo.json,
+            origin: Echoed::new(echo.origin),
+            firehose_request_id: Echoed::new(echo.firehose_request_id),
+            reply_to,
+            cause: None,
+        }
+    }
+
+    /// For a request whose head could not be read.
+    pub fn unreadable() -> Self {
+        Self::new(&RequestEcho::default(), ReplyTo::UNREADABLE)
+    }
+
+    pub const fn endpoint(&self) -> Option<Endpoint> {
+        self.endpoint
+    }
+
+    pub fn echo(&self, now_millis: u64) -> RequestEcho<'_> {
+        RequestEcho {
+            endpoint: self.endpoint,
+            json: self.json,
+            origin: self.origin.get(),
+            requested_headers: None,
+            firehose_request_id: self.firehose_request_id.get(),
+            now_millis,
+        }
+    }
+
+    pub const fn is_http10(&self) -> bool {
+        matches!(self.reply_to.version, Version::Http10)
+    }
+}
+
+#[derive(Default)]
+pub struct Pipeline {
+    exchanges: VecDeque<Exchange>,
+    /// Sequence number of the front.
+    first: u64,
+    drained: bool,
+    close_after_last: bool,
+}
+
+impl Pipeline {
+    pub fn is_empty(&self) -> bool {
+        self.exchanges.is_empty()
+    }
+
+    pub fn is_full(&self) -> bool {
+        self.exchanges.len() >= PIPELINE_COUNT_MAX
+    }
+
+    /// Adds a request and answers its sequence number.
+    pub fn push(&mut self, exchange: Exchange) -> u64 {
+        self.exchanges.push_back(exchange);
+        self.first + self.exchanges.len() as u64 - 1
+    }
+
+    pub fn settle(&mut self, sequence: u64, cause: Cause) {
+        let exchange = sequence
+            .checked_sub(self.first)
+            .and_then(|index| self.exchanges.get_mut(usize::try_from(index).ok()?));
+        if let Some(exchange) = exchange {
+            exchange.cause = Some(cause);
+        }
+    }
+
+    /// The oldest request, if it has its answer.
+    pub fn pop_settled(&mut self) -> Option<(Exchange, Cause)> {
+        let cause = self.exchanges.front()?.cause?;
+        let mut exchange = self.exchanges.pop_front()?;
+        self.first += 1;
+        self.drained = true;
+        if self.close_after_last && self.exchanges.is_empty() {
+            exchange.reply_to.close = true;
+        }
+        Some((exchange, cause))
+    }
+
+    /// Nothing is before the newest request, and that has no answer yet.
+    pub fn only_last_is_open(&self) -> bool {
+        self.exchanges.len() == 1 && self.exchanges.front().is_some_and(|e| e.cause.is_none())
+    }
+
+    /// Whether a place became free since the last [`Pipeline::clear_drained`].
+    pub const fn has_drained(&self) -> bool {
+        self.drained
+    }
+
+    pub const fn clear_drained(&mut self) {
+        self.drained = false;
+    }
+
+    /// The newest request's reply will say that the connection ends.
+    pub const fn close_after_last(&mut self) {
+        self.close_after_last = true;
+    }
+
+    pub const fn is_closing(&self) -> bool {
+        self.close_after_last
+    }
+}

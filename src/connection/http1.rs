@@ -1,0 +1,471 @@
+//! HTTP/1.1 on a connection: heads, bodies, replies in order.
+
+use super::{BodyState, Connection, Context, Exchange, LargeJob, Phase, Records, Waiting};
+use crate::http::head::RequestHead;
+use crate::http::http1::chunked::ChunkStep;
+use crate::http::http1::framing::{BodyFraming, body_framing, expects_continue, keeps_alive};
+use crate::http::http1::head::{HeadError, HeadScan, parse};
+use crate::http::http1::reply::{ReplyTo, encode};
+use crate::http::{Method, Parsed};
+use crate::ingest::{Admission, Taken};
+use crate::limits::{
+    BODY_BUDGET_TIMEOUT, BODY_RATE_WINDOW, HEAD_TIMEOUT, IDLE_TIMEOUT, KIB, LINGER_SIZE_MAX,
+    LINGER_TIMEOUT, SEND_TIMEOUT, size,
+};
+use crate::outcome::{Cause, RequestEcho, render};
+use crate::ring::clock::Now;
+use crate::route::{self, Endpoint};
+
+/// A refused body of this size or less is read away, so that the connection lives on.
+const DISCARD_SIZE_MAX: u64 = 64 * KIB as u64;
+
+impl Connection {
+    /// Uses as many of `bytes` as it can now and answers how many.
+    pub(super) fn consume(&mut self, bytes: &[u8], context: &mut Context<'_>) -> usize {
+        let mut used = 0;
+        while used < bytes.len() {
+            let rest = &bytes[used..];
+            let step = match &mut self.phase {
+                Phase::ExpectHead { .. } => {
+                    if self.is_last || self.pipeline.is_full() {
+                        break;
+                    }
+                    self.consume_head(rest, context)
+                }
+                Phase::ExpectBody { body } if body.is_chunked() => {
+                    Some(self.consume_chunked(rest, context))
+                }
+                Phase::ExpectBody { body } => {
+                    let count = body.missing().min(rest.len());
+                    body.append(&rest[..count]);
+                    self.since_nanos = body.note_progress(count, self.since_nanos, context.now);
+                    if body.is_complete() {
+                        self.finish_body(context);
+                    }
+                    Some(count)
+                }
+                Phase::Discard { left } => {
+                    let count = (*left).min(rest.len() as u64);
+                    *left -= count;
+                    if *left == 0 {
+                        self.expect_head(context.now);
+                    }
+                    Some(size(count))
+                }
+                Phase::Linger { discarded } => {
+                    *discarded += rest.len();
+                    if *discarded > LINGER_SIZE_MAX {
+                        self.phase = Phase::Ended;
+                    }
+                    Some(rest.len())
+                }
+                Phase::AwaitBudget { .. } => None,
+                Phase::Ended => Some(rest.len()),
+            };
+            match step {
+                Some(count) => used += count,
+                None => break,
+            }
+        }
+        used
+    }
+
+    fn expect_head(&mut self, now: Now) {
+        self.phase = Phase::ExpectHead { scan: HeadScan::default() };
+        self.since_nanos = now.monotonic_nanos;
+        self.head_begun = false;
+    }
+
+    /// Reads a head, and its body if all of that is there. `None`: the head is not complete.
+    fn consume_head(&mut self, bytes: &[u8], context: &mut Context<'_>) -> Option<usize> {
+        let Phase::ExpectHead { scan } = &mut self.phase else { return None };
+        let mut scan = std::mem::take(scan);
+        match parse(bytes, context.options, &mut scan) {
+            Ok(Parsed::NeedMore) => {
+                if !self.head_begun {
+                    self.head_begun = true;
+                    self.since_nanos = context.now.monotonic_nanos;
+                }
+                self.phase = Phase::ExpectHead { scan };
+                None
+            }
+            Ok(Parsed::Item { value: head, size }) => {
+                self.head_begun = false;
+                let body = &bytes[size..];
+                Some(size + self.handle_head(&head, body, context))
+            }
+            Err(error) => {
+                self.refuse_unreadable(Cause::Head(error), context);
+                Some(bytes.len())
+            }
+        }
+    }
+
+    /// Decides about a request and answers how many of the bytes behind its head were used.
+    fn handle_head(
+        &mut self,
+        head: &RequestHead<'_>,
+        rest: &[u8],
+        context: &mut Context<'_>,
+    ) -> usize {
+        let selected = route::select(head);
+        let endpoint = selected.ok();
+        let now_millis = context.now.wall_nanos / 1_000_000;
+        let echo = RequestEcho::new(head, endpoint, now_millis);
+        let reply_to = ReplyTo {
+            version: head.version,
+            head_only: head.method == Method::Head,
+            close: !keeps_alive(head) || context.ingest.is_draining,
+        };
+        let exchange = Exchange::new(&echo, reply_to);
+        let ingested = match endpoint {
+            Some(Endpoint::Ingest(route)) => Some(route),
+            _ => None,
+        };
+        context.counters.requests[crate::counters::endpoint_index(ingested)].add_own(1);
+        let framing = match body_framing(head) {
+            Ok(framing) => framing,
+            Err(error) => {
+                self.refuse_framing(exchange, error, context);
+                return rest.len();
+            }
+        };
+        let expects_continue = match expects_continue(head) {
+            Ok(expects) => expects,
+            Err(error) => {
+                let sequence = self.pipeline.push(exchange);
+                return self.refuse(sequence, Cause::Head(error), framing, false, rest, context);
+            }
+        };
+        let admitted = match selected {
+            Ok(endpoint) => context.ingest.admit(head, endpoint, framing, &mut self.memo),
+            Err(error) => Err(Cause::Route(error)),
+        };
+        if matches!(admitted, Err(Cause::Preflight | Cause::Options)) {
+            // The only replies that repeat header names, of which an exchange keeps none.
+            return self.answer_at_once(exchange, &echo, admitted.err(), framing, rest, context);
+        }
+        let sequence = self.pipeline.push(exchange);
+        match admitted {
+            Err(cause) => self.refuse(sequence, cause, framing, expects_continue, rest, context),
+            Ok(admission) => {
+                self.continue_due = expects_continue && rest.is_empty();
+                self.accept(sequence, admission, framing, rest, context)
+            }
+        }
+    }
+
+    /// Takes an admitted body: whole, if it came with the head, else into memory of the pool.
+    fn accept(
+        &mut self,
+        sequence: u64,
+        admission: Admission,
+        framing: BodyFraming,
+        rest: &[u8],
+        context: &mut Context<'_>,
+    ) -> usize {
+        let length = match framing {
+            BodyFraming::Empty => Some(0),
+            BodyFraming::Length(length) => Some(length),
+            BodyFraming::Chunked => None,
+        };
+        if let Some(body) = length.and_then(|length| rest.get(..size(length))) {
+            self.prefers_single = false;
+            let arrival = context.now.wall_nanos;
+            let taken = context.ingest.take_slice(&admission, body, arrival, context.pool);
+            self.handle_taken(sequence, &admission, taken, context);
+            self.expect_head(context.now);
+            return body.len();
+        }
+        let alignment = context.ingest.writer.alignment();
+        let mut body = Box::new(BodyState::new(admission, sequence, length, alignment));
+        self.since_nanos = context.now.monotonic_nanos;
+        match context.pool.acquire_body(body.needed()) {
+            Ok(buffer) => {
+                body.begin(buffer, context.ingest.envelope());
+                self.phase = Phase::ExpectBody { body };
+            }
+            Err(_) => {
+                let needed = body.needed();
+                let envelope = context.ingest.envelope().to_vec();
+                self.phase = Phase::AwaitBudget { body, envelope, needed };
+            }
+        }
+        0
+    }
+
+    /// Tries again to get memory for a parked body.
+    pub fn retry_budget(&mut self, context: &mut Context<'_>) {
+        let Phase::AwaitBudget { needed, .. } = &self.phase else { return };
+        let Ok(buffer) = context.pool.acquire_body(*needed) else { return };
+        if let Phase::AwaitBudget { mut body, envelope, .. } =
+            std::mem::replace(&mut self.phase, Phase::Ended)
+        {
+            body.begin(buffer, &envelope);
+            self.phase = Phase::ExpectBody { body };
+            self.since_nanos = context.now.monotonic_nanos;
+            self.resume(context);
+        }
+    }
+
+    fn consume_chunked(&mut self, bytes: &[u8], context: &mut Context<'_>) -> usize {
+        let Phase::ExpectBody { body } = &mut self.phase else { return bytes.len() };
+        match body.chunked.step(bytes) {
+            Ok(ChunkStep::NeedMore { consumed }) => {
+                self.since_nanos = body.note_progress(consumed, self.since_nanos, context.now);
+                consumed
+            }
+            Ok(ChunkStep::Data { start, end }) => {
+                let data = &bytes[start..end];
+                if body.body_length() + data.len() > body.admission.body_limit {
+                    return self.refuse_body(Cause::BodyTooLarge, bytes, context);
+                }
+                if body.append_growing(data, context.pool).is_err() {
+                    let cause = Cause::Overloaded { retry_after_seconds: 1 };
+                    return self.refuse_body(cause, bytes, context);
+                }
+                self.since_nanos = body.note_progress(end, self.since_nanos, context.now);
+                end
+            }
+            Ok(ChunkStep::End { consumed }) => {
+                self.finish_body(context);
+                consumed
+            }
+            Err(error) => self.refuse_body(Cause::Chunk(error), bytes, context),
+        }
+    }
+
+    /// The body is complete: through content and decode into the journal.
+    pub(super) fn finish_body(&mut self, context: &mut Context<'_>) {
+        let Phase::ExpectBody { mut body } = std::mem::replace(&mut self.phase, Phase::Ended)
+        else {
+            return;
+        };
+        self.expect_head(context.now);
+        let Some(buffer) = body.take_buffer() else { return };
+        let arrival = context.now.wall_nanos;
+        let taken = context.ingest.take_entry(&body.admission, buffer, arrival, context.pool);
+        self.handle_taken(body.sequence, &body.admission, taken, context);
+    }
+
+    fn handle_taken(
+        &mut self,
+        sequence: u64,
+        admission: &Admission,
+        taken: Taken,
+        context: &mut Context<'_>,
+    ) {
+        let records = |kept| Records {
+            signal: admission.route.signal(),
+            kept,
+            counters: std::sync::Arc::clone(&admission.tenant.counters),
+        };
+        match taken {
+            Taken::Refused(cause) => {
+                context.counters.refuse(Some(admission.route), cause.metric_label());
+                self.pipeline.settle(sequence, cause);
+            }
+            Taken::Appended { ticket, verdict } => context.waiting.push_back(Waiting {
+                ticket,
+                connection: context.id,
+                sequence,
+                cause: Cause::Acknowledged(verdict),
+                records: records(verdict.kept()),
+            }),
+            Taken::Large { entry } => context.large.push(LargeJob {
+                connection: context.id,
+                sequence,
+                entry,
+                envelope_length: admission.envelope_length,
+                records: records(0),
+            }),
+        }
+    }
+
+    // ── Refusals ──────────────────────────────────────────────────────────────────────────────
+
+    /// Answers a request whose body is not wanted, and makes sure that the body is never taken for
+    /// the next request.
+    fn refuse(
+        &mut self,
+        sequence: u64,
+        cause: Cause,
+        framing: BodyFraming,
+        expects_continue: bool,
+        rest: &[u8],
+        context: &mut Context<'_>,
+    ) -> usize {
+        self.count_refusal(&cause, context);
+        self.pipeline.settle(sequence, cause);
+        match framing {
+            BodyFraming::Empty => {
+                self.expect_head(context.now);
+                0
+            }
+            // A peer that waits for 100 may or may not send its body now: no way to tell.
+            BodyFraming::Length(length) if length <= DISCARD_SIZE_MAX && !expects_continue => {
+                self.phase = Phase::Discard { left: length };
+                self.since_nanos = context.now.monotonic_nanos;
+                0
+            }
+            _ => {
+                self.end_with_linger(context.now);
+                rest.len()
+            }
+        }
+    }
+
+    /// Answers in the middle of a body and ends the connection.
+    fn refuse_body(&mut self, cause: Cause, bytes: &[u8], context: &mut Context<'_>) -> usize {
+        self.count_refusal(&cause, context);
+        if let Phase::ExpectBody { body } | Phase::AwaitBudget { body, .. } = &mut self.phase {
+            let sequence = body.sequence;
+            if let Some(buffer) = body.take_buffer() {
+                context.pool.release(buffer);
+            }
+            self.pipeline.settle(sequence, cause);
+        }
+        self.end_with_linger(context.now);
+        bytes.len()
+    }
+
+    fn refuse_framing(&mut self, exchange: Exchange, error: HeadError, context: &mut Context<'_>) {
+        let cause = Cause::Head(error);
+        self.count_refusal(&cause, context);
+        let sequence = self.pipeline.push(exchange);
+        self.pipeline.settle(sequence, cause);
+        self.end_with_linger(context.now);
+    }
+
+    fn refuse_unreadable(&mut self, cause: Cause, context: &mut Context<'_>) {
+        self.count_refusal(&cause, context);
+        let sequence = self.pipeline.push(Exchange::unreadable());
+        self.pipeline.settle(sequence, cause);
+        self.end_with_linger(context.now);
+    }
+
+    fn count_refusal(&self, cause: &Cause, context: &Context<'_>) {
+        if cause.is_refusal() {
+            context.counters.refuse(None, cause.metric_label());
+        }
+    }
+
+    /// After the replies that are due the connection ends; what still comes is read away.
+    fn end_with_linger(&mut self, now: Now) {
+        self.pipeline.close_after_last();
+        self.is_last = true;
+        self.phase = Phase::Linger { discarded: 0 };
+        self.since_nanos = now.monotonic_nanos;
+    }
+
+    fn answer_at_once(
+        &mut self,
+        exchange: Exchange,
+        echo: &RequestEcho<'_>,
+        cause: Option<Cause>,
+        framing: BodyFraming,
+        rest: &[u8],
+        context: &mut Context<'_>,
+    ) -> usize {
+        let cause = cause.unwrap_or(Cause::Internal);
+        if !self.pipeline.is_empty() {
+            // Not the next reply: it goes without the repeated names.
+            let sequence = self.pipeline.push(exchange);
+            return self.refuse(sequence, cause, framing, false, rest, context);
+        }
+        render(echo, &cause, context.reply);
+        encode(context.reply, exchange.reply_to, context.date, &mut self.out);
+        if exchange.reply_to.close {
+            self.is_last = true;
+        }
+        match framing {
+            BodyFraming::Empty => {
+                self.expect_head(context.now);
+                0
+            }
+            BodyFraming::Length(length) if length <= DISCARD_SIZE_MAX => {
+                self.phase = Phase::Discard { left: length };
+                0
+            }
+            _ => {
+                self.end_with_linger(context.now);
+                rest.len()
+            }
+        }
+    }
+
+    // ── Replies and deadlines ─────────────────────────────────────────────────────────────────
+
+    pub(super) fn write_replies(&mut self, context: &mut Context<'_>) {
+        while let Some((exchange, cause)) = self.pipeline.pop_settled() {
+            let now_millis = context.now.wall_nanos / 1_000_000;
+            render(&exchange.echo(now_millis), &cause, context.reply);
+            let mut reply_to = exchange.reply_to;
+            reply_to.close |= context.reply.close || (self.is_last && self.pipeline.is_empty());
+            encode(context.reply, reply_to, context.date, &mut self.out);
+            if reply_to.close {
+                self.is_last = true;
+                if matches!(self.phase, Phase::ExpectHead { .. }) {
+                    self.phase = Phase::Linger { discarded: 0 };
+                    self.since_nanos = context.now.monotonic_nanos;
+                    self.stash.clear();
+                }
+            }
+        }
+        if self.pipeline.is_empty() && matches!(self.phase, Phase::ExpectHead { .. }) {
+            // The idle time counts from the last reply.
+            if !self.head_begun {
+                self.since_nanos = context.now.monotonic_nanos;
+            }
+        }
+    }
+
+    /// Looks at the clock: called a few times a second.
+    pub fn handle_time(&mut self, context: &mut Context<'_>) {
+        let now = context.now.monotonic_nanos;
+        let nanos =
+            |duration: std::time::Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        let waited = now.saturating_sub(self.since_nanos);
+        if (self.is_sending || !self.out.is_empty())
+            && now.saturating_sub(self.send_since_nanos) > nanos(SEND_TIMEOUT)
+        {
+            self.is_closing = true;
+            return;
+        }
+        match &mut self.phase {
+            Phase::ExpectHead { .. } if self.head_begun => {
+                if waited > nanos(HEAD_TIMEOUT) {
+                    self.refuse_unreadable(Cause::HeadTimeout, context);
+                }
+            }
+            Phase::ExpectHead { .. } => {
+                if waited > nanos(IDLE_TIMEOUT) && self.pipeline.is_empty() {
+                    self.is_last = true;
+                    self.phase = Phase::Ended;
+                }
+            }
+            Phase::ExpectBody { .. } => {
+                if waited > nanos(BODY_RATE_WINDOW) {
+                    self.refuse_body(Cause::BodyTimeout, &[], context);
+                }
+            }
+            Phase::AwaitBudget { .. } => {
+                if waited > nanos(BODY_BUDGET_TIMEOUT) {
+                    let cause = Cause::Overloaded { retry_after_seconds: 1 };
+                    self.refuse_body(cause, &[], context);
+                }
+            }
+            Phase::Discard { .. } => {
+                if waited > nanos(BODY_RATE_WINDOW) {
+                    self.end_with_linger(context.now);
+                }
+            }
+            Phase::Linger { .. } => {
+                if waited > nanos(LINGER_TIMEOUT) && self.half_closed {
+                    self.phase = Phase::Ended;
+                }
+            }
+            Phase::Ended => {}
+        }
+    }
+}

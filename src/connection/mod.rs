@@ -1,0 +1,443 @@
+//! One accepted socket: the pump between the ring and the requests on it.
+//!
+//! Place: owned by a shard's table. `handle_…` takes what the ring brought; `poll_…` says what the ring
+//! should do next. No socket is touched here.
+//!
+//! ```text
+//!            ┌────────────── keep-alive ──────────────┐
+//!            ▼                                        │
+//!      ExpectHead ─ head ─▶ (AwaitBudget) ─▶ ExpectBody ─▶ request in the pipeline ─▶ reply
+//!            │ fault               │ refused      │ fault
+//!            ▼                     ▼              ▼
+//!         Discard (small known rest, then the next head)  or  Linger (reply, half-close, read away)
+//! ```
+
+mod body;
+mod exchange;
+mod http1;
+mod table;
+
+pub use body::BodyState;
+pub use exchange::{Exchange, Pipeline};
+pub use table::{ConnectionId, Table};
+
+use std::collections::VecDeque;
+
+use crate::auth::Memo;
+use crate::buffer::{AlignedBuffer, Pool};
+use crate::counters::ShardCounters;
+use crate::http::http1::head::{HeadOptions, HeadScan};
+use crate::http::http1::reply::DateField;
+use crate::http::reply::Reply;
+use crate::ingest::Ingest;
+use crate::journal::write::Ticket;
+use crate::limits;
+use crate::outcome::Cause;
+use crate::ring::clock::Now;
+use crate::ring::{Descriptor, OperationId};
+
+/// A request that waits for its commit.
+pub struct Waiting {
+    pub ticket: Ticket,
+    pub connection: ConnectionId,
+    pub sequence: u64,
+    pub cause: Cause,
+    pub records: Records,
+}
+
+/// What to count when the commit is durable.
+#[derive(Clone)]
+pub struct Records {
+    pub signal: crate::envelope::Signal,
+    pub kept: u64,
+    pub counters: std::sync::Arc<crate::counters::TenantCounters>,
+}
+
+/// A body whose validation goes to a large-body thread.
+pub struct LargeJob {
+    pub connection: ConnectionId,
+    pub sequence: u64,
+    pub entry: AlignedBuffer,
+    pub envelope_length: usize,
+    pub records: Records,
+}
+
+/// What a connection may use of its shard while it handles something.
+pub struct Context<'a> {
+    pub id: ConnectionId,
+    pub ingest: &'a mut Ingest,
+    pub pool: &'a mut Pool,
+    pub waiting: &'a mut VecDeque<Waiting>,
+    pub large: &'a mut Vec<LargeJob>,
+    pub reply: &'a mut Reply,
+    pub date: &'a DateField,
+    pub counters: &'a ShardCounters,
+    pub options: &'a HeadOptions,
+    pub now: Now,
+}
+
+/// What the connection waits for from its peer.
+enum Phase {
+    ExpectHead {
+        scan: HeadScan,
+    },
+    /// A body was accepted, but there is no memory for it at the moment.
+    AwaitBudget {
+        body: Box<BodyState>,
+        envelope: Vec<u8>,
+        needed: usize,
+    },
+    ExpectBody {
+        body: Box<BodyState>,
+    },
+    /// The rest of a refused body, small enough to be read away.
+    Discard {
+        left: u64,
+    },
+    /// The last reply goes out; what the peer still sends is thrown away so that it can read it.
+    Linger {
+        discarded: usize,
+    },
+    /// Nothing more is read.
+    Ended,
+}
+
+/// The receive operation in flight, if any.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Receiving {
+    Nothing,
+    Multishot(OperationId),
+    Single(OperationId),
+    Into(OperationId),
+    /// Cancelled; its last completion is still to come.
+    Ending,
+}
+
+/// What the ring should do for a connection's input.
+#[derive(Debug, PartialEq, Eq)]
+pub enum ReceiveStep {
+    Nothing,
+    Small {
+        multishot: bool,
+    },
+    /// Into the body's buffer, up to this length.
+    Into {
+        end: usize,
+    },
+    Cancel(OperationId),
+}
+
+pub struct Connection {
+    pub socket: Descriptor,
+    phase: Phase,
+    receiving: Receiving,
+    /// Bytes that came before they could be used: a partial head, or more requests than may be in
+    /// flight.
+    stash: Vec<u8>,
+    pipeline: Pipeline,
+    out: Vec<u8>,
+    /// The vector that is being sent comes back here.
+    spare: Vec<u8>,
+    is_sending: bool,
+    sent: usize,
+    memo: Memo,
+    /// The last body was received in place: the next head is received singly, so that there is
+    /// nothing to cancel before the next body.
+    prefers_single: bool,
+    /// The peer sends no more.
+    peer_ended: bool,
+    /// No request is read any more; after the last reply the socket closes.
+    is_last: bool,
+    half_closed: bool,
+    continue_due: bool,
+    /// When the present wait began, monotonic.
+    since_nanos: u64,
+    send_since_nanos: u64,
+    head_begun: bool,
+    /// Operations whose last completion is still to come.
+    operations: u32,
+    pub is_closing: bool,
+}
+
+impl Connection {
+    pub fn new(socket: Descriptor, now: Now) -> Self {
+        Self {
+            socket,
+            phase: Phase::ExpectHead { scan: HeadScan::default() },
+            receiving: Receiving::Nothing,
+            stash: Vec::new(),
+            pipeline: Pipeline::default(),
+            out: Vec::new(),
+            spare: Vec::new(),
+            is_sending: false,
+            sent: 0,
+            memo: Memo::new(),
+            prefers_single: false,
+            peer_ended: false,
+            is_last: false,
+            half_closed: false,
+            continue_due: false,
+            since_nanos: now.monotonic_nanos,
+            send_since_nanos: now.monotonic_nanos,
+            head_begun: false,
+            operations: 0,
+            is_closing: false,
+        }
+    }
+
+    // ── What came ─────────────────────────────────────────────────────────────────────────────
+
+    /// Bytes from a receive buffer: used up or copied before this returns.
+    pub fn handle_bytes(&mut self, bytes: &[u8], context: &mut Context<'_>) {
+        context.counters.received_bytes.add_own(bytes.len() as u64);
+        if self.stash.is_empty() {
+            let used = self.consume(bytes, context);
+            if used < bytes.len() && !matches!(self.phase, Phase::Ended) {
+                self.stash.extend_from_slice(&bytes[used..]);
+            }
+            return;
+        }
+        self.stash.extend_from_slice(bytes);
+        self.resume(context);
+    }
+
+    /// Goes on with stashed bytes.
+    pub fn resume(&mut self, context: &mut Context<'_>) {
+        if self.stash.is_empty() {
+            return;
+        }
+        let mut stash = std::mem::take(&mut self.stash);
+        let used = self.consume(&stash, context);
+        if matches!(self.phase, Phase::Ended) {
+            stash.clear();
+        } else {
+            stash.drain(..used);
+        }
+        // A large head or a full pipeline is rare; its memory is not kept.
+        if stash.is_empty() && stash.capacity() > limits::RECEIVE_BUFFER_SIZE {
+            stash = Vec::new();
+        }
+        self.stash = stash;
+    }
+
+    /// The peer sends no more (`FIN`), or the socket failed.
+    pub fn handle_end(&mut self, context: &mut Context<'_>, failed: bool) {
+        self.peer_ended = true;
+        self.release_body(context.pool);
+        self.phase = Phase::Ended;
+        self.stash.clear();
+        self.is_last = true;
+        if failed {
+            self.is_closing = true;
+        }
+    }
+
+    /// More bytes of a body, in the buffer that [`Connection::take_receive_buffer`] gave out.
+    pub fn handle_received(
+        &mut self,
+        buffer: AlignedBuffer,
+        count: usize,
+        context: &mut Context<'_>,
+    ) {
+        context.counters.received_bytes.add_own(count as u64);
+        let Phase::ExpectBody { body } = &mut self.phase else {
+            context.pool.release(buffer);
+            return;
+        };
+        body.put_back(buffer);
+        self.since_nanos = body.note_progress(count, self.since_nanos, context.now);
+        if body.is_complete() {
+            self.prefers_single = true;
+            self.finish_body(context);
+        }
+    }
+
+    /// The buffer of the body, for a receive in place.
+    pub fn take_receive_buffer(&mut self) -> Option<AlignedBuffer> {
+        match &mut self.phase {
+            Phase::ExpectBody { body } => body.take_buffer(),
+            _ => None,
+        }
+    }
+
+    /// The request's commit is durable, or it was refused after its body.
+    pub fn handle_outcome(&mut self, sequence: u64, cause: Cause) {
+        self.pipeline.settle(sequence, cause);
+    }
+
+    /// Reply bytes were taken. Gives back what is still to be sent.
+    pub fn handle_sent(&mut self, buffer: Vec<u8>, count: usize, now: Now) -> Option<Vec<u8>> {
+        self.send_since_nanos = now.monotonic_nanos;
+        self.sent += count;
+        if self.sent < buffer.len() {
+            return Some(buffer);
+        }
+        self.is_sending = false;
+        self.sent = 0;
+        self.spare = buffer;
+        self.spare.clear();
+        if self.spare.capacity() > limits::RECEIVE_BUFFER_SIZE {
+            self.spare = Vec::new();
+        }
+        None
+    }
+
+    pub const fn sent(&self) -> usize {
+        self.sent
+    }
+
+    // ── What to do next ───────────────────────────────────────────────────────────────────────
+
+    /// Writes the replies that are due, in request order.
+    pub fn flush(&mut self, context: &mut Context<'_>) {
+        let before = self.out.len();
+        self.write_replies(context);
+        if self.continue_due && self.pipeline.only_last_is_open() {
+            self.out.extend_from_slice(crate::http::http1::reply::CONTINUE);
+            self.continue_due = false;
+        }
+        if before == 0 && !self.out.is_empty() && !self.is_sending {
+            self.send_since_nanos = context.now.monotonic_nanos;
+        }
+        // Room in the pipeline again.
+        if !self.stash.is_empty()
+            && matches!(self.phase, Phase::ExpectHead { .. })
+            && !self.is_last
+            && !self.pipeline.is_full()
+            && self.pipeline.has_drained()
+        {
+            self.pipeline.clear_drained();
+            self.resume(context);
+            self.write_replies(context);
+        }
+    }
+
+    /// Bytes to send, if there are some and none are being sent.
+    pub fn poll_send(&mut self) -> Option<Vec<u8>> {
+        if self.is_sending || self.out.is_empty() || self.is_closing {
+            return None;
+        }
+        self.is_sending = true;
+        Some(std::mem::replace(&mut self.out, std::mem::take(&mut self.spare)))
+    }
+
+    /// What the receiving side should do.
+    pub fn poll_receive(&mut self) -> ReceiveStep {
+        let wanted = self.wanted();
+        match (self.receiving, wanted) {
+            (Receiving::Ending, _) => ReceiveStep::Nothing,
+            (Receiving::Nothing, wanted) => wanted,
+            (Receiving::Multishot(_), ReceiveStep::Small { .. })
+            | (Receiving::Single(_), ReceiveStep::Small { .. })
+            | (Receiving::Into(_), ReceiveStep::Into { .. }) => ReceiveStep::Nothing,
+            // A body in place is worth a cancelled multishot only if it is large.
+            (
+                Receiving::Multishot(operation)
+                | Receiving::Single(operation)
+                | Receiving::Into(operation),
+                _,
+            ) => {
+                self.receiving = Receiving::Ending;
+                ReceiveStep::Cancel(operation)
+            }
+        }
+    }
+
+    fn wanted(&self) -> ReceiveStep {
+        if self.is_closing || self.peer_ended {
+            return ReceiveStep::Nothing;
+        }
+        match &self.phase {
+            Phase::ExpectHead { .. } if self.is_last => ReceiveStep::Nothing,
+            // Pipelined bytes wait in the stash; nothing more is read until they are used.
+            Phase::ExpectHead { .. } if self.pipeline.is_full() => ReceiveStep::Nothing,
+            Phase::ExpectHead { .. } => ReceiveStep::Small { multishot: !self.prefers_single },
+            Phase::ExpectBody { body } => match body.in_place_end() {
+                Some(end) => ReceiveStep::Into { end },
+                None => ReceiveStep::Small { multishot: !self.prefers_single },
+            },
+            Phase::Discard { .. } | Phase::Linger { .. } => ReceiveStep::Small { multishot: true },
+            Phase::AwaitBudget { .. } | Phase::Ended => ReceiveStep::Nothing,
+        }
+    }
+
+    pub fn note_receiving(&mut self, step: &ReceiveStep, operation: OperationId) {
+        self.operations += 1;
+        self.receiving = match step {
+            ReceiveStep::Small { multishot: true } => Receiving::Multishot(operation),
+            ReceiveStep::Small { multishot: false } => Receiving::Single(operation),
+            _ => Receiving::Into(operation),
+        };
+    }
+
+    pub fn note_receive_ended(&mut self) {
+        self.operations -= 1;
+        self.receiving = Receiving::Nothing;
+    }
+
+    pub fn note_sending(&mut self) {
+        self.operations += 1;
+    }
+
+    pub fn note_send_ended(&mut self) {
+        self.operations -= 1;
+    }
+
+    /// Whether the reply side is done and the socket should be shut for sending, so that the peer
+    /// sees the last reply and then the end.
+    pub fn poll_half_close(&mut self) -> bool {
+        let due = matches!(self.phase, Phase::Linger { .. })
+            && !self.half_closed
+            && self.pipeline.is_empty()
+            && self.out.is_empty()
+            && !self.is_sending;
+        self.half_closed |= due;
+        due
+    }
+
+    /// Whether the socket may be closed now. Operations in flight are ended first.
+    pub fn poll_close(&mut self) -> bool {
+        let replied = self.pipeline.is_empty() && self.out.is_empty() && !self.is_sending;
+        if replied && self.is_last && !matches!(self.phase, Phase::Linger { .. }) {
+            self.is_closing = true;
+        }
+        self.is_closing && self.operations == 0
+    }
+
+    /// Operations that keep a closing connection open must be cut short.
+    pub const fn needs_shutdown(&self) -> bool {
+        self.is_closing && self.is_sending
+    }
+
+    pub fn is_idle(&self) -> bool {
+        matches!(self.phase, Phase::ExpectHead { .. })
+            && !self.head_begun
+            && self.pipeline.is_empty()
+            && self.out.is_empty()
+            && !self.is_sending
+    }
+
+    /// No new request is begun; what is in flight is answered.
+    pub fn drain(&mut self) {
+        self.is_last = self.is_last || self.is_idle();
+        self.pipeline.close_after_last();
+    }
+
+    pub const fn awaits_budget(&self) -> bool {
+        matches!(self.phase, Phase::AwaitBudget { .. })
+    }
+
+    /// Gives every buffer back; the connection is gone.
+    pub fn release(&mut self, pool: &mut Pool) {
+        self.release_body(pool);
+        self.phase = Phase::Ended;
+    }
+
+    fn release_body(&mut self, pool: &mut Pool) {
+        if let Phase::ExpectBody { body } = &mut self.phase
+            && let Some(buffer) = body.take_buffer()
+        {
+            pool.release(buffer);
+        }
+    }
+}

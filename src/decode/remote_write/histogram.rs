@@ -1,0 +1,419 @@
+//! Native histograms (Prometheus "Native Histograms" specification); both versions number them alike.
+//!
+//! Place: under `v1`. A side of a histogram is sparse: spans say which buckets are there, values how
+//! full they are. A sink gets it dense, from the first bucket to the last, gaps filled with zeros:
+//!
+//! ```text
+//! spans    (offset 3, length 2) (offset 4, length 1)
+//! values   a b c
+//! dense    a b 0 0 0 0 c          starting at bucket 3, which OpenTelemetry calls 2
+//! ```
+//!
+//! Offsets and lengths are the peer's word. Nothing is allocated by them: a side is refused as soon
+//! as it would span more than [`limits::HISTOGRAM_BUCKET_COUNT_MAX`] buckets.
+#![deny(clippy::indexing_slicing)]
+
+use super::v1::nanos;
+use crate::batch::RecordSink;
+use crate::batch::record::{Histogram, HistogramKind};
+use crate::decode::wire::protobuf::{FIXED64, Known, LENGTH, Reader, VARINT, WireError, tag};
+use crate::decode::{DecodeError, Fault};
+use crate::limits;
+
+const COUNT_INT: u32 = tag(1, VARINT);
+const COUNT_FLOAT: u32 = tag(2, FIXED64);
+const SUM: u32 = tag(3, FIXED64);
+const SCHEMA: u32 = tag(4, VARINT);
+const ZERO_THRESHOLD: u32 = tag(5, FIXED64);
+const ZERO_COUNT_INT: u32 = tag(6, VARINT);
+const ZERO_COUNT_FLOAT: u32 = tag(7, FIXED64);
+const NEGATIVE_SPANS: u32 = tag(8, LENGTH);
+const NEGATIVE_DELTA: u32 = tag(9, VARINT);
+const NEGATIVE_DELTAS: u32 = tag(9, LENGTH);
+const NEGATIVE_COUNT: u32 = tag(10, FIXED64);
+const NEGATIVE_COUNTS: u32 = tag(10, LENGTH);
+const POSITIVE_SPANS: u32 = tag(11, LENGTH);
+const POSITIVE_DELTA: u32 = tag(12, VARINT);
+const POSITIVE_DELTAS: u32 = tag(12, LENGTH);
+const POSITIVE_COUNT: u32 = tag(13, FIXED64);
+const POSITIVE_COUNTS: u32 = tag(13, LENGTH);
+const RESET_HINT: u32 = tag(14, VARINT);
+const TIMESTAMP: u32 = tag(15, VARINT);
+const CUSTOM_VALUE: u32 = tag(16, FIXED64);
+const CUSTOM_VALUES: u32 = tag(16, LENGTH);
+const HISTOGRAM: Known = Known::fields(&[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16]);
+
+const SPAN_OFFSET: u32 = tag(1, VARINT);
+const SPAN_LENGTH: u32 = tag(2, VARINT);
+const SPAN: Known = Known::fields(&[1, 2]);
+
+/// Exponential schemas. Prometheus itself writes up to 8 and halves the resolution of finer ones on
+/// arrival; they mean the same as OpenTelemetry's scales, so they are kept as they came.
+const SCHEMA_MIN: i32 = -4;
+const SCHEMA_MAX: i32 = 52;
+/// Custom bounds, which 1.0 says senders must not use.
+const SCHEMA_CUSTOM_BOUNDS: i32 = -53;
+
+/// How far the buckets of a float histogram may miss its count, as a share of the larger. Such
+/// histograms are results of arithmetic and carry its rounding; a thousandth is no rounding.
+const FLOAT_COUNT_TOLERANCE: f64 = 1e-3;
+
+#[allow(clippy::cast_possible_wrap, reason = "a small constant")]
+const BUCKET_COUNT_MAX: i64 = limits::HISTOGRAM_BUCKET_COUNT_MAX as i64;
+
+/// Memory for one histogram.
+#[derive(Default)]
+pub struct Scratch {
+    negative: Side,
+    positive: Side,
+}
+
+/// The buckets above or below zero, as they were sent.
+#[derive(Default)]
+struct Side {
+    /// Spans that have a length: their first bucket counted from the first of all, and their length.
+    spans: Vec<(u32, u32)>,
+    /// The index of the first bucket, by Prometheus' count.
+    first_bucket: i64,
+    /// Where the next span's offset counts from.
+    next_bucket: i64,
+    any_span: bool,
+    /// Values of the integer form, deltas added up.
+    integers: Values,
+    /// Values of the float form.
+    floats: Values,
+    /// The last value of the integer form.
+    running: i64,
+    integer_sum: u64,
+    float_sum: f64,
+    /// The spans' values with gaps filled.
+    dense: Vec<f64>,
+}
+
+#[derive(Default)]
+struct Values {
+    counts: Vec<f64>,
+    /// A value below zero, not a number, or past 64 bits.
+    any_invalid: bool,
+}
+
+impl Values {
+    fn clear(&mut self) {
+        self.counts.clear();
+        self.any_invalid = false;
+    }
+
+    fn push(&mut self, count: f64) -> Result<(), Fault> {
+        if self.counts.len() >= limits::HISTOGRAM_BUCKET_COUNT_MAX {
+            return Err(Fault::HistogramBucketCountOverLimit);
+        }
+        self.any_invalid |= count < 0.0 || count.is_nan();
+        self.counts.push(count);
+        Ok(())
+    }
+}
+
+impl Side {
+    fn clear(&mut self) {
+        self.spans.clear();
+        self.integers.clear();
+        self.floats.clear();
+        self.dense.clear();
+        self.first_bucket = 0;
+        self.next_bucket = 0;
+        self.any_span = false;
+        self.running = 0;
+        self.integer_sum = 0;
+        self.float_sum = 0.0;
+    }
+
+    fn read_span(&mut self, message: Reader<'_>) -> Result<(), WireError> {
+        let mut span = message;
+        let mut offset = 0;
+        let mut length = 0;
+        while let Some(tag) = span.tag()? {
+            match tag {
+                SPAN_OFFSET => offset = span.sint32()?,
+                SPAN_LENGTH => length = span.uint32()?,
+                other => span.skip(other, SPAN)?,
+            }
+        }
+        self.push_span(offset, length).map_err(|fault| message.fault(fault))
+    }
+
+    fn push_span(&mut self, offset: i32, length: u32) -> Result<(), Fault> {
+        // Only the first offset is a place; the others are gaps.
+        if self.any_span && offset < 0 {
+            return Err(Fault::HistogramSpansContradictBuckets);
+        }
+        self.any_span = true;
+        // A payload has no room for as many spans as would overflow this.
+        self.next_bucket = self.next_bucket.saturating_add(i64::from(offset));
+        if length == 0 {
+            return Ok(());
+        }
+        if self.spans.is_empty() {
+            self.first_bucket = self.next_bucket;
+        }
+        let place = self.next_bucket - self.first_bucket;
+        self.next_bucket = self.next_bucket.saturating_add(i64::from(length));
+        let width = self.next_bucket - self.first_bucket;
+        if width > BUCKET_COUNT_MAX {
+            return Err(Fault::HistogramBucketCountOverLimit);
+        }
+        let place = u32::try_from(place).map_err(|_| Fault::HistogramBucketCountOverLimit)?;
+        self.spans.push((place, length));
+        Ok(())
+    }
+
+    #[allow(
+        clippy::cast_precision_loss,
+        reason = "columns hold counts as f64; past 2^53 they round"
+    )]
+    fn push_delta(&mut self, delta: i64) -> Result<(), Fault> {
+        match self.running.checked_add(delta).map(|sum| (sum, u64::try_from(sum))) {
+            Some((running, Ok(count))) => {
+                self.running = running;
+                match self.integer_sum.checked_add(count) {
+                    Some(sum) => self.integer_sum = sum,
+                    None => self.integers.any_invalid = true,
+                }
+                self.integers.push(running as f64)
+            }
+            Some((running, Err(_))) => {
+                self.running = running;
+                self.integers.push(running as f64)
+            }
+            None => {
+                self.integers.any_invalid = true;
+                self.integers.push(0.0)
+            }
+        }
+    }
+
+    fn push_count(&mut self, count: f64) -> Result<(), Fault> {
+        self.float_sum += count;
+        self.floats.push(count)
+    }
+
+    fn read_delta(&mut self, reader: &mut Reader<'_>) -> Result<(), WireError> {
+        let at = *reader;
+        let delta = reader.sint64()?;
+        self.push_delta(delta).map_err(|fault| at.fault(fault))
+    }
+
+    fn read_deltas(&mut self, mut packed: Reader<'_>) -> Result<(), WireError> {
+        while !packed.is_empty() {
+            self.read_delta(&mut packed)?;
+        }
+        Ok(())
+    }
+
+    fn read_count(&mut self, reader: &mut Reader<'_>) -> Result<(), WireError> {
+        let at = *reader;
+        let count = reader.double()?;
+        self.push_count(count).map_err(|fault| at.fault(fault))
+    }
+
+    fn read_counts(&mut self, mut packed: Reader<'_>) -> Result<(), WireError> {
+        while !packed.is_empty() {
+            self.read_count(&mut packed)?;
+        }
+        Ok(())
+    }
+
+    /// Whether spans and values agree, and every value is a count.
+    fn check(&self, values: &Values) -> Result<(), Fault> {
+        let announced: u64 = self.spans.iter().map(|&(_, length)| u64::from(length)).sum();
+        if announced != values.counts.len() as u64 {
+            return Err(Fault::HistogramSpansContradictBuckets);
+        }
+        if values.any_invalid {
+            return Err(Fault::HistogramCountInvalid);
+        }
+        Ok(())
+    }
+
+    /// The index of the first bucket as OpenTelemetry counts: its bucket `i` ends at `base^(i+1)`,
+    /// Prometheus' at `base^i`.
+    fn offset(&self) -> Result<i32, Fault> {
+        if self.spans.is_empty() {
+            return Ok(0);
+        }
+        i32::try_from(self.first_bucket - 1).map_err(|_| Fault::HistogramSpansContradictBuckets)
+    }
+
+    fn fill(&mut self, integer: bool) {
+        let Self { spans, dense, integers, floats, .. } = self;
+        let mut values = if integer { &integers.counts } else { &floats.counts }.as_slice();
+        for &(place, length) in spans.iter() {
+            dense.resize(place as usize, 0.0);
+            if let Some((counts, rest)) = values.split_at_checked(length as usize) {
+                dense.extend_from_slice(counts);
+                values = rest;
+            }
+        }
+    }
+}
+
+/// A member of a `oneof` that is an integer or a float.
+#[derive(Clone, Copy)]
+enum Count {
+    Integer(u64),
+    Float(f64),
+}
+
+/// Reads one histogram and pushes it.
+#[inline(never)]
+pub fn read<S: RecordSink>(
+    message: Reader<'_>,
+    scratch: &mut Scratch,
+    sink: &mut S,
+) -> Result<(), DecodeError> {
+    let Scratch { negative, positive } = scratch;
+    negative.clear();
+    positive.clear();
+    let mut count = Count::Integer(0);
+    let mut zero_count = Count::Integer(0);
+    let mut sum = 0.0;
+    let mut schema = 0;
+    let mut zero_threshold = 0.0;
+    let mut reset_hint = 0;
+    let mut timestamp = 0;
+    let mut has_custom_bounds = false;
+    let mut reader = message;
+    while let Some(tag) = reader.tag()? {
+        match tag {
+            COUNT_INT => count = Count::Integer(reader.varint()?),
+            COUNT_FLOAT => count = Count::Float(reader.double()?),
+            SUM => sum = reader.double()?,
+            SCHEMA => schema = reader.sint32()?,
+            ZERO_THRESHOLD => zero_threshold = reader.double()?,
+            ZERO_COUNT_INT => zero_count = Count::Integer(reader.varint()?),
+            ZERO_COUNT_FLOAT => zero_count = Count::Float(reader.double()?),
+            NEGATIVE_SPANS => negative.read_span(reader.message()?)?,
+            NEGATIVE_DELTA => negative.read_delta(&mut reader)?,
+            NEGATIVE_DELTAS => negative.read_deltas(reader.message()?)?,
+            NEGATIVE_COUNT => negative.read_count(&mut reader)?,
+            NEGATIVE_COUNTS => negative.read_counts(reader.message()?)?,
+            POSITIVE_SPANS => positive.read_span(reader.message()?)?,
+            POSITIVE_DELTA => positive.read_delta(&mut reader)?,
+            POSITIVE_DELTAS => positive.read_deltas(reader.message()?)?,
+            POSITIVE_COUNT => positive.read_count(&mut reader)?,
+            POSITIVE_COUNTS => positive.read_counts(reader.message()?)?,
+            RESET_HINT => reset_hint = reader.int32()?,
+            TIMESTAMP => timestamp = reader.int64()?,
+            CUSTOM_VALUE => {
+                reader.fixed64()?;
+                has_custom_bounds = true;
+            }
+            CUSTOM_VALUES => has_custom_bounds |= read_custom_values(reader.message()?)?,
+            other => reader.skip(other, HISTOGRAM)?,
+        }
+    }
+
+    let refuse = |fault| DecodeError::from(message.fault(fault));
+    if schema == SCHEMA_CUSTOM_BOUNDS || has_custom_bounds {
+        return Err(refuse(Fault::HistogramCustomBounds));
+    }
+    if !(SCHEMA_MIN..=SCHEMA_MAX).contains(&schema) {
+        return Err(refuse(Fault::HistogramSchemaUnknown));
+    }
+    let (count, zero_count, integer) = match count {
+        Count::Integer(count) => {
+            check_integers(count, zero_count, sum, negative, positive).map_err(refuse)?
+        }
+        Count::Float(count) => {
+            check_floats(count, zero_count, sum, negative, positive).map_err(refuse)?
+        }
+    };
+    let positive_offset = positive.offset().map_err(refuse)?;
+    let negative_offset = negative.offset().map_err(refuse)?;
+    if S::FILLS {
+        positive.fill(integer);
+        negative.fill(integer);
+    }
+    sink.histogram(&Histogram {
+        kind: HistogramKind::Native,
+        time_nanos: nanos(timestamp),
+        start_time_nanos: 0,
+        flags: 0,
+        count,
+        sum: Some(sum),
+        min: None,
+        max: None,
+        bounds: &[],
+        bucket_counts: &[],
+        scale: schema,
+        zero_threshold,
+        zero_count,
+        positive_offset,
+        positive_counts: &positive.dense,
+        negative_offset,
+        negative_counts: &negative.dense,
+        custom_bounds: &[],
+        quantiles: &[],
+        reset_hint: u8::try_from(reset_hint).ok().filter(|hint| *hint <= 3).unwrap_or(0),
+    });
+    sink.keep();
+    Ok(())
+}
+
+/// Whether there are any.
+fn read_custom_values(mut packed: Reader<'_>) -> Result<bool, WireError> {
+    let any = !packed.is_empty();
+    while !packed.is_empty() {
+        packed.fixed64()?;
+    }
+    Ok(any)
+}
+
+/// A histogram of integers adds up exactly, but for observations that are not numbers: they are in
+/// the count and in no bucket, and make the sum NaN.
+#[allow(clippy::cast_precision_loss, reason = "columns hold counts as f64; past 2^53 they round")]
+fn check_integers(
+    count: u64,
+    zero_count: Count,
+    sum: f64,
+    negative: &Side,
+    positive: &Side,
+) -> Result<(f64, f64, bool), Fault> {
+    // The other member of the `oneof` says nothing about this form.
+    let zero_count = if let Count::Integer(zero_count) = zero_count { zero_count } else { 0 };
+    negative.check(&negative.integers)?;
+    positive.check(&positive.integers)?;
+    let total = negative
+        .integer_sum
+        .checked_add(positive.integer_sum)
+        .and_then(|total| total.checked_add(zero_count))
+        .ok_or(Fault::HistogramCountContradictsBuckets)?;
+    let agrees = if sum.is_nan() { total <= count } else { total == count };
+    if !agrees {
+        return Err(Fault::HistogramCountContradictsBuckets);
+    }
+    Ok((count as f64, zero_count as f64, true))
+}
+
+fn check_floats(
+    count: f64,
+    zero_count: Count,
+    sum: f64,
+    negative: &Side,
+    positive: &Side,
+) -> Result<(f64, f64, bool), Fault> {
+    let zero_count = if let Count::Float(zero_count) = zero_count { zero_count } else { 0.0 };
+    negative.check(&negative.floats)?;
+    positive.check(&positive.floats)?;
+    if count.is_nan() || count < 0.0 || zero_count.is_nan() || zero_count < 0.0 {
+        return Err(Fault::HistogramCountInvalid);
+    }
+    let total = negative.float_sum + positive.float_sum + zero_count;
+    let slack = FLOAT_COUNT_TOLERANCE * f64::max(total, count);
+    // Infinite counts differ by NaN or lie within an infinite slack; neither is a contradiction.
+    let too_many = total - count > slack;
+    let too_few = count - total > slack && !sum.is_nan();
+    if too_many || too_few {
+        return Err(Fault::HistogramCountContradictsBuckets);
+    }
+    Ok((count, zero_count, false))
+}

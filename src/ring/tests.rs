@@ -1,0 +1,315 @@
+//! One suite for every implementation of [`Ring`].
+
+#![allow(clippy::disallowed_methods, reason = "tests wait in real time")]
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::os::fd::{AsRawFd, OwnedFd};
+
+use super::simulated::{Simulated, World};
+use super::uring::Uring;
+use super::*;
+
+/// The other side of a ring under test.
+trait Outside {
+    type Ring: Ring;
+    type Peer;
+
+    fn ring(&self) -> Self::Ring;
+    fn listener(&mut self) -> Descriptor;
+    fn connect(&mut self) -> Self::Peer;
+    fn send(&mut self, peer: &mut Self::Peer, bytes: &[u8]);
+    fn end(&mut self, peer: &mut Self::Peer);
+    /// Exactly `count` bytes.
+    fn receive(&mut self, peer: &mut Self::Peer, count: usize) -> Vec<u8>;
+    fn file(&mut self, capacity: usize) -> Descriptor;
+    fn file_bytes(&mut self, file: Descriptor) -> Vec<u8>;
+}
+
+#[derive(Default)]
+struct Real {
+    listener: Option<TcpListener>,
+    files: Vec<File>,
+}
+
+impl Outside for Real {
+    type Ring = Uring;
+    type Peer = TcpStream;
+
+    fn ring(&self) -> Uring {
+        Uring::new().expect("these tests need io_uring")
+    }
+
+    fn listener(&mut self) -> Descriptor {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let descriptor = Descriptor(listener.as_raw_fd());
+        self.listener = Some(listener);
+        descriptor
+    }
+
+    fn connect(&mut self) -> TcpStream {
+        TcpStream::connect(self.listener.as_ref().unwrap().local_addr().unwrap()).unwrap()
+    }
+
+    fn send(&mut self, peer: &mut TcpStream, bytes: &[u8]) {
+        peer.write_all(bytes).unwrap();
+    }
+
+    fn end(&mut self, peer: &mut TcpStream) {
+        peer.shutdown(Shutdown::Write).unwrap();
+    }
+
+    fn receive(&mut self, peer: &mut TcpStream, count: usize) -> Vec<u8> {
+        let mut bytes = vec![0; count];
+        peer.read_exact(&mut bytes).unwrap();
+        bytes
+    }
+
+    fn file(&mut self, capacity: usize) -> Descriptor {
+        let file = tempfile::tempfile().unwrap();
+        file.set_len(capacity as u64).unwrap();
+        let descriptor = Descriptor(file.as_raw_fd());
+        self.files.push(file);
+        descriptor
+    }
+
+    fn file_bytes(&mut self, file: Descriptor) -> Vec<u8> {
+        let file = self.files.iter_mut().find(|known| known.as_raw_fd() == file.0).unwrap();
+        std::io::Seek::rewind(file).unwrap();
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).unwrap();
+        bytes
+    }
+}
+
+impl Outside for World {
+    type Ring = Simulated;
+    type Peer = Descriptor;
+
+    fn ring(&self) -> Simulated {
+        Simulated::new(self.clone())
+    }
+
+    fn listener(&mut self) -> Descriptor {
+        World::listener(self)
+    }
+
+    fn connect(&mut self) -> Descriptor {
+        World::connect(self)
+    }
+
+    fn send(&mut self, peer: &mut Descriptor, bytes: &[u8]) {
+        self.peer_sends(*peer, bytes);
+    }
+
+    fn end(&mut self, peer: &mut Descriptor) {
+        self.peer_ends(*peer);
+    }
+
+    fn receive(&mut self, peer: &mut Descriptor, count: usize) -> Vec<u8> {
+        let bytes = self.peer_receives(*peer);
+        assert_eq!(bytes.len(), count);
+        bytes
+    }
+
+    fn file(&mut self, capacity: usize) -> Descriptor {
+        World::file(self, capacity)
+    }
+
+    fn file_bytes(&mut self, file: Descriptor) -> Vec<u8> {
+        World::file_bytes(self, file)
+    }
+}
+
+/// The next event, for at most two seconds of turns.
+fn next(ring: &mut impl Ring) -> Event {
+    for _ in 0..200 {
+        if let Some(event) = ring.next_event() {
+            return event;
+        }
+        ring.turn(Some(10_000_000)).unwrap();
+    }
+    panic!("no completion within two seconds");
+}
+
+fn quiet(ring: &mut impl Ring) {
+    for _ in 0..3 {
+        ring.turn(Some(5_000_000)).unwrap();
+        assert!(ring.next_event().is_none());
+    }
+}
+
+fn accept_one<O: Outside>(outside: &mut O, ring: &mut O::Ring) -> (O::Peer, Descriptor) {
+    let listener = outside.listener();
+    ring.accept(listener, Token(1));
+    let peer = outside.connect();
+    let event = next(ring);
+    assert_eq!(event.token, Token(1));
+    let Completion::Accepted { result: Ok(socket), more: true } = event.completion else {
+        panic!("{event:?}")
+    };
+    (peer, socket)
+}
+
+fn accept_is_multishot(mut outside: impl Outside) {
+    let mut ring = outside.ring();
+    let listener = outside.listener();
+    let operation = ring.accept(listener, Token(1));
+    let _peers: Vec<_> = (0..3).map(|_| outside.connect()).collect();
+    for _ in 0..3 {
+        let event = next(&mut ring);
+        assert!(matches!(event.completion, Completion::Accepted { result: Ok(_), more: true }));
+    }
+    ring.cancel(operation);
+    let event = next(&mut ring);
+    assert!(
+        matches!(
+            event.completion,
+            Completion::Accepted { result: Err(Errno::CANCELED), more: false }
+        ),
+        "the last completion of a cancelled accept still comes"
+    );
+}
+
+fn small_receives_lend_bytes_and_tell_the_end(mut outside: impl Outside) {
+    let mut ring = outside.ring();
+    let (mut peer, socket) = accept_one(&mut outside, &mut ring);
+    ring.receive_small(socket, true, Token(2));
+    for text in [&b"first"[..], b"second"] {
+        outside.send(&mut peer, text);
+        let Completion::Small { result: Ok(buffer), more: true } = next(&mut ring).completion
+        else {
+            panic!()
+        };
+        assert_eq!(ring.small_bytes(&buffer), text);
+        ring.release_small(buffer);
+    }
+    outside.end(&mut peer);
+    let Completion::Small { result: Ok(buffer), more: false } = next(&mut ring).completion else {
+        panic!()
+    };
+    assert_eq!(ring.small_bytes(&buffer), b"");
+    ring.release_small(buffer);
+    quiet(&mut ring);
+}
+
+fn small_buffers_come_round_many_times(mut outside: impl Outside) {
+    let mut ring = outside.ring();
+    let (mut peer, socket) = accept_one(&mut outside, &mut ring);
+    ring.receive_small(socket, true, Token(2));
+    for round in 0..2 * u32::from(crate::limits::RECEIVE_BUFFER_COUNT) + 5 {
+        outside.send(&mut peer, &round.to_le_bytes());
+        let Completion::Small { result: Ok(buffer), more: true } = next(&mut ring).completion
+        else {
+            panic!()
+        };
+        assert_eq!(ring.small_bytes(&buffer), round.to_le_bytes());
+        ring.release_small(buffer);
+    }
+}
+
+fn a_single_receive_leaves_the_rest_in_the_socket(mut outside: impl Outside) {
+    let mut ring = outside.ring();
+    let (mut peer, socket) = accept_one(&mut outside, &mut ring);
+    ring.receive_small(socket, false, Token(2));
+    outside.send(&mut peer, b"head");
+    let Completion::Small { result: Ok(buffer), more: false } = next(&mut ring).completion else {
+        panic!()
+    };
+    assert_eq!(ring.small_bytes(&buffer), b"head");
+    ring.release_small(buffer);
+    outside.send(&mut peer, b"body and more");
+    quiet(&mut ring);
+    let mut buffer = AlignedBuffer::new(4096, 4096);
+    buffer.extend_from_slice(b"> ");
+    ring.receive_into(socket, buffer, 6, Token(3));
+    let event = next(&mut ring);
+    assert_eq!(event.token, Token(3));
+    let Completion::Received { buffer, result: Ok(4) } = event.completion else { panic!() };
+    assert_eq!(buffer.as_slice(), b"> body");
+}
+
+fn cancelled_receives_give_their_buffer_back(mut outside: impl Outside) {
+    let mut ring = outside.ring();
+    let (_peer, socket) = accept_one(&mut outside, &mut ring);
+    let buffer = AlignedBuffer::new(4096, 4096);
+    let operation = ring.receive_into(socket, buffer, 100, Token(3));
+    quiet(&mut ring);
+    ring.cancel(operation);
+    let Completion::Received { buffer, result: Err(Errno::CANCELED) } = next(&mut ring).completion
+    else {
+        panic!()
+    };
+    assert_eq!((buffer.len(), buffer.capacity()), (0, 4096));
+}
+
+fn sends_return_their_bytes_and_close_ends_the_peer(mut outside: impl Outside) {
+    let mut ring = outside.ring();
+    let (mut peer, socket) = accept_one(&mut outside, &mut ring);
+    ring.send(socket, b"..reply".to_vec(), 2, Token(4));
+    let Completion::Sent { buffer, result: Ok(5) } = next(&mut ring).completion else { panic!() };
+    assert_eq!(buffer, b"..reply");
+    assert_eq!(outside.receive(&mut peer, 5), b"reply");
+    ring.close(socket, Token(5));
+    let event = next(&mut ring);
+    assert_eq!(event.token, Token(5));
+    assert!(matches!(event.completion, Completion::Closed));
+}
+
+fn writes_land_at_their_offset(mut outside: impl Outside) {
+    let mut ring = outside.ring();
+    let file = outside.file(8192);
+    let mut buffer = AlignedBuffer::new(4096, 4096);
+    buffer.extend_from_slice(b"skip-content");
+    ring.write(file, 4096, buffer, 5, Token(6));
+    let Completion::Wrote { buffer, result: Ok(7) } = next(&mut ring).completion else { panic!() };
+    assert_eq!(buffer.as_slice(), b"skip-content");
+    ring.sync(file, Token(7));
+    assert!(matches!(next(&mut ring).completion, Completion::Synced { result: Ok(()) }));
+    assert_eq!(&outside.file_bytes(file)[4096..4103], b"content");
+}
+
+fn a_waker_ends_the_wait_from_another_thread(outside: impl Outside) {
+    let mut ring = outside.ring();
+    for _ in 0..3 {
+        let waker = ring.waker();
+        std::thread::spawn(move || waker.wake()).join().unwrap();
+        assert!(matches!(next(&mut ring).completion, Completion::Woken));
+    }
+    quiet(&mut ring);
+}
+
+macro_rules! suite {
+    ($($test:ident)*) => {
+        mod on_uring { $(#[test] fn $test() { super::$test(super::Real::default()); })* }
+        mod on_simulated { $(#[test] fn $test() { super::$test(super::World::default()); })* }
+    };
+}
+
+suite! {
+    accept_is_multishot
+    small_receives_lend_bytes_and_tell_the_end
+    small_buffers_come_round_many_times
+    a_single_receive_leaves_the_rest_in_the_socket
+    cancelled_receives_give_their_buffer_back
+    sends_return_their_bytes_and_close_ends_the_peer
+    writes_land_at_their_offset
+    a_waker_ends_the_wait_from_another_thread
+}
+
+/// What is at stake: a buffer that the kernel still fills must not be freed with the ring.
+#[test]
+fn dropping_the_ring_ends_its_operations() {
+    let mut outside = Real::default();
+    let mut ring = outside.ring();
+    let (mut peer, socket) = accept_one(&mut outside, &mut ring);
+    ring.receive_into(socket, AlignedBuffer::new(4096, 4096), 100, Token(3));
+    ring.receive_small(socket, true, Token(2));
+    ring.turn(Some(1_000_000)).unwrap();
+    drop(ring);
+    drop::<OwnedFd>(super::uring::own(socket));
+    let mut rest = Vec::new();
+    peer.read_to_end(&mut rest).unwrap();
+    assert!(rest.is_empty());
+}

@@ -1,0 +1,646 @@
+//! What a core owns: a ring, its connections, its journal, and the turn that drives them.
+//!
+//! Place: between the kernel and everything that handles a request. One turn: wait for completions,
+//! handle each, start the next commit, answer what became durable, send.
+
+mod large;
+mod mailbox;
+mod placement;
+
+pub use large::{LargeBodies, LargeDone};
+pub use mailbox::{Mailbox, Sender, mailbox};
+pub use placement::{Load, Placement};
+
+use std::collections::VecDeque;
+use std::os::fd::BorrowedFd;
+use std::sync::Arc;
+
+use crate::buffer::Pool;
+use crate::connection::{Connection, ConnectionId, Context, LargeJob, ReceiveStep, Table, Waiting};
+use crate::counters::ShardCounters;
+use crate::http::http1::head::HeadOptions;
+use crate::http::http1::reply::DateField;
+use crate::http::reply::Reply;
+use crate::ingest::{Ingest, Keys, Taken};
+use crate::outcome::Cause;
+use crate::ring::clock::{Clock, Now};
+use crate::ring::{Completion, Descriptor, Errno, Event, Ring, Token};
+
+/// What other threads say to a shard.
+pub enum Message {
+    /// A connection that another shard accepted.
+    Connection(Descriptor),
+    Keys(Box<dyn FnOnce() -> Keys + Send>),
+    Large(LargeDone),
+    /// Stop accepting, answer what is in flight, commit, return.
+    Drain,
+}
+
+/// The sweep over deadlines. Timeouts are seconds; a quarter of one is near enough.
+const SWEEP_NANOS: u64 = 250_000_000;
+/// How long a drain waits for peers that keep a request half-sent.
+const DRAIN_NANOS: u64 = 10_000_000_000;
+/// After EMFILE and the like a listener rests.
+const ACCEPT_PAUSE_NANOS: u64 = 100_000_000;
+
+mod kind {
+    pub const ACCEPT: u64 = 1;
+    pub const RECEIVE: u64 = 2;
+    pub const SEND: u64 = 3;
+    pub const CLOSE: u64 = 4;
+    pub const JOURNAL: u64 = 5;
+    pub const IGNORED: u64 = 6;
+}
+
+/// Kind, generation and slot in one number.
+const fn token(kind: u64, id: ConnectionId) -> Token {
+    Token(kind << 56 | (id.generation as u64) << 32 | id.slot as u64)
+}
+
+fn connection_of(token: Token) -> ConnectionId {
+    let low = |bits: u64| u32::try_from(bits & 0xffff_ffff).unwrap_or(0);
+    ConnectionId { slot: low(token.0), generation: low(token.0 >> 32) & 0x00ff_ffff }
+}
+
+const JOURNAL_TOKEN: Token = Token(kind::JOURNAL << 56);
+
+struct Listener {
+    descriptor: Descriptor,
+    operation: Option<crate::ring::OperationId>,
+    /// When it may be armed again.
+    rests_until: u64,
+}
+
+pub struct Shard<R: Ring> {
+    ring: R,
+    clock: Clock,
+    table: Table,
+    listeners: Vec<Listener>,
+    ingest: Ingest,
+    pool: Pool,
+    waiting: VecDeque<Waiting>,
+    large_jobs: Vec<LargeJob>,
+    large: LargeBodies,
+    /// Jobs that are out.
+    large_pending: usize,
+    own: Sender<Message>,
+    mailbox: Mailbox<Message>,
+    others: Vec<Sender<Message>>,
+    placement: Placement,
+    counters: Arc<ShardCounters>,
+    reply: Reply,
+    date: DateField,
+    head_options: HeadOptions,
+    /// Connections to look at before the turn ends.
+    touched: Vec<ConnectionId>,
+    swept_nanos: u64,
+    parked: usize,
+    draining_since: Option<u64>,
+    ids: Vec<ConnectionId>,
+}
+
+/// What a shard is made of, besides its ring.
+pub struct Parts {
+    pub listeners: Vec<Descriptor>,
+    pub ingest: Ingest,
+    pub pool: Pool,
+    pub large: LargeBodies,
+    pub own: Sender<Message>,
+    pub mailbox: Mailbox<Message>,
+    /// By shard index; the own place is not used.
+    pub others: Vec<Sender<Message>>,
+    pub placement: Placement,
+    pub counters: Arc<ShardCounters>,
+}
+
+impl<R: Ring> Shard<R> {
+    pub fn new(ring: R, parts: Parts) -> Self {
+        parts.mailbox.register(ring.waker());
+        let listeners = parts
+            .listeners
+            .into_iter()
+            .map(|descriptor| Listener { descriptor, operation: None, rests_until: 0 })
+            .collect();
+        Self {
+            ring,
+            clock: Clock::default(),
+            table: Table::default(),
+            listeners,
+            ingest: parts.ingest,
+            pool: parts.pool,
+            waiting: VecDeque::with_capacity(1024),
+            large_jobs: Vec::with_capacity(8),
+            large: parts.large,
+            large_pending: 0,
+            own: parts.own,
+            mailbox: parts.mailbox,
+            others: parts.others,
+            placement: parts.placement,
+            counters: parts.counters,
+            reply: Reply::new(),
+            date: DateField::new(),
+            head_options: HeadOptions::default(),
+            touched: Vec::with_capacity(1024),
+            swept_nanos: 0,
+            parked: 0,
+            draining_since: None,
+            ids: Vec::with_capacity(1024),
+        }
+    }
+
+    /// Turns until drained, poisoned and empty, or the ring fails.
+    pub fn run(mut self) -> Result<(), Errno> {
+        while !self.turn()? {}
+        Ok(())
+    }
+
+    /// One turn. True when the shard has nothing left to do.
+    pub fn turn(&mut self) -> Result<bool, Errno> {
+        let now = self.clock.now();
+        self.arm_listeners(now);
+        let wait = self.wait_nanos(now);
+        self.ring.turn(wait)?;
+        let now = self.clock.now();
+        self.date.refresh(now.wall_nanos / 1_000_000_000);
+        while let Some(event) = self.ring.next_event() {
+            self.handle(event, now);
+        }
+        self.handle_mailbox(now);
+        self.submit_large();
+        if now.monotonic_nanos.saturating_sub(self.swept_nanos) >= SWEEP_NANOS {
+            self.sweep(now);
+        }
+        self.retry_parked(now);
+        self.flush_touched(now);
+        self.ingest.writer.handle_mailbox();
+        self.ingest.writer.poll_commit(
+            &mut self.ring,
+            &mut self.pool,
+            JOURNAL_TOKEN,
+            now.monotonic_nanos,
+        );
+        self.counters.turns.add_own(1);
+        self.counters.turn_nanos.set(now.monotonic_nanos);
+        self.counters.body_bytes_lent.set(self.pool.lent() as u64);
+        Ok(self.is_done(now))
+    }
+
+    fn wait_nanos(&self, now: Now) -> Option<u64> {
+        let sweep = if self.table.is_empty() && self.draining_since.is_none() {
+            // Nobody has a deadline; a second keeps the watchdog's view of turns fresh.
+            1_000_000_000
+        } else {
+            SWEEP_NANOS
+        };
+        let until = |deadline: u64| deadline.saturating_sub(now.monotonic_nanos);
+        let commit = self.ingest.writer.deadline().map_or(sweep, until);
+        let accept = self
+            .listeners
+            .iter()
+            .filter(|listener| listener.operation.is_none() && self.draining_since.is_none())
+            .map(|listener| until(listener.rests_until))
+            .min()
+            .unwrap_or(sweep);
+        Some(sweep.min(commit).min(accept.max(1_000_000)))
+    }
+
+    // ── Events ────────────────────────────────────────────────────────────────────────────────
+
+    fn handle(&mut self, event: Event, now: Now) {
+        let id = connection_of(event.token);
+        match event.completion {
+            Completion::Accepted { result, more } => {
+                self.handle_accepted(id.slot, result, more, now)
+            }
+            Completion::Small { result, more } => {
+                match result {
+                    Ok(small) => {
+                        let length = small.length;
+                        if length > 0 {
+                            self.with(id, now, |connection, ring, context| {
+                                connection.handle_bytes(ring.small_bytes(&small), context);
+                            });
+                        } else {
+                            self.with(id, now, |connection, _, context| {
+                                connection.handle_end(context, false);
+                            });
+                        }
+                        self.ring.release_small(small);
+                    }
+                    // Buffers are back by the end of this turn; the receive is armed again.
+                    Err(Errno::NOBUFS | Errno::CANCELED | Errno::INTR | Errno::AGAIN) => {}
+                    Err(_) => self.with(id, now, |connection, _, context| {
+                        connection.handle_end(context, true);
+                    }),
+                }
+                if !more {
+                    self.with(id, now, |connection, _, _| connection.note_receive_ended());
+                }
+            }
+            Completion::Received { buffer, result } => {
+                let Some(connection) = self.table.find(id) else {
+                    self.pool.release(buffer);
+                    return;
+                };
+                connection.note_receive_ended();
+                self.with(id, now, |connection, _, context| {
+                    let count = result.unwrap_or(0);
+                    connection.handle_received(buffer, count, context);
+                    match result {
+                        Ok(0) => connection.handle_end(context, false),
+                        Ok(_) | Err(Errno::CANCELED | Errno::INTR | Errno::AGAIN) => {}
+                        Err(_) => connection.handle_end(context, true),
+                    }
+                });
+            }
+            Completion::Sent { buffer, result } => self.handle_sent(id, buffer, result, now),
+            Completion::Wrote { buffer, result } => {
+                let nanos = self.ingest.writer.handle_wrote(
+                    &mut self.ring,
+                    &mut self.pool,
+                    event.token.0 & 0x00ff_ffff_ffff_ffff,
+                    buffer,
+                    result,
+                    JOURNAL_TOKEN,
+                    self.clock.now().monotonic_nanos,
+                );
+                self.handle_commit(nanos);
+            }
+            Completion::Synced { result } => {
+                let nanos =
+                    self.ingest.writer.handle_synced(result, self.clock.now().monotonic_nanos);
+                self.handle_commit(nanos);
+            }
+            Completion::Woken => {}
+            Completion::Closed => {
+                if event.token.0 >> 56 == kind::CLOSE {
+                    self.table.remove(id);
+                    self.note_load();
+                }
+            }
+        }
+    }
+
+    /// Calls `body` with the connection and what it may use, and remembers to look at it again.
+    fn with(
+        &mut self,
+        id: ConnectionId,
+        now: Now,
+        body: impl FnOnce(&mut Connection, &R, &mut Context<'_>),
+    ) {
+        let Some(connection) = self.table.find(id) else { return };
+        let mut context = Context {
+            id,
+            ingest: &mut self.ingest,
+            pool: &mut self.pool,
+            waiting: &mut self.waiting,
+            large: &mut self.large_jobs,
+            reply: &mut self.reply,
+            date: &self.date,
+            counters: &self.counters,
+            options: &self.head_options,
+            now,
+        };
+        let parked = connection.awaits_budget();
+        body(connection, &self.ring, &mut context);
+        match (parked, connection.awaits_budget()) {
+            (false, true) => self.parked += 1,
+            (true, false) => self.parked -= 1,
+            _ => {}
+        }
+        self.touched.push(id);
+    }
+
+    fn handle_accepted(
+        &mut self,
+        index: u32,
+        result: Result<Descriptor, Errno>,
+        more: bool,
+        now: Now,
+    ) {
+        if let Some(listener) = self.listeners.get_mut(index as usize)
+            && !more
+        {
+            listener.operation = None;
+            listener.rests_until = match result {
+                Ok(_) => 0,
+                Err(_) => now.monotonic_nanos + ACCEPT_PAUSE_NANOS,
+            };
+        }
+        let Ok(socket) = result else { return };
+        self.counters.accepted.add_own(1);
+        if let Some(other) = self.placement.choose()
+            && let Some(sender) = self.others.get(other)
+            && sender.try_send(Message::Connection(socket)).is_ok()
+        {
+            return;
+        }
+        self.add_connection(socket, now);
+    }
+
+    fn add_connection(&mut self, socket: Descriptor, now: Now) {
+        set_no_delay(socket);
+        let id = self.table.insert(Connection::new(socket, now));
+        self.touched.push(id);
+        self.note_load();
+    }
+
+    fn note_load(&self) {
+        self.placement.note(self.table.len());
+        self.counters.connections.set(self.table.len() as u64);
+    }
+
+    fn handle_sent(
+        &mut self,
+        id: ConnectionId,
+        buffer: Vec<u8>,
+        result: Result<usize, Errno>,
+        now: Now,
+    ) {
+        let Some(connection) = self.table.find(id) else { return };
+        connection.note_send_ended();
+        match result {
+            Ok(count) => {
+                if let Some(rest) = connection.handle_sent(buffer, count, now) {
+                    let from = connection.sent();
+                    if !connection.is_closing {
+                        connection.note_sending();
+                        let socket = connection.socket;
+                        self.ring.send(socket, rest, from, token(kind::SEND, id));
+                    }
+                }
+            }
+            Err(Errno::INTR | Errno::AGAIN) => {
+                let from = connection.sent();
+                connection.note_sending();
+                let socket = connection.socket;
+                self.ring.send(socket, buffer, from, token(kind::SEND, id));
+            }
+            Err(_) => connection.is_closing = true,
+        }
+        self.touched.push(id);
+    }
+
+    /// A commit may have become durable: answer those who waited for it.
+    fn handle_commit(&mut self, nanos: Option<u64>) {
+        if let Some(nanos) = nanos {
+            self.counters.commits.observe_own(nanos);
+        }
+        let durable = self.ingest.writer.durable();
+        while self.waiting.front().is_some_and(|waiting| waiting.ticket <= durable) {
+            let Some(waiting) = self.waiting.pop_front() else { break };
+            let records = &waiting.records;
+            records.counters.add_own(records.signal, records.kept);
+            self.settle(waiting.connection, waiting.sequence, waiting.cause);
+        }
+        if self.ingest.writer.poisoned().is_some() {
+            self.handle_poison();
+        }
+    }
+
+    fn settle(&mut self, id: ConnectionId, sequence: u64, cause: Cause) {
+        if let Some(connection) = self.table.find(id) {
+            connection.handle_outcome(sequence, cause);
+            self.touched.push(id);
+        }
+    }
+
+    /// The device failed: whoever waits gets the retryable refusal, every connection ends after it,
+    /// nobody new comes, so that clients come back on healthy shards.
+    fn handle_poison(&mut self) {
+        if self.draining_since.is_none() {
+            tracing::error!(
+                target: "journal",
+                error = ?self.ingest.writer.poisoned(),
+                "a journal write failed; this shard takes nothing more"
+            );
+            self.begin_drain(self.clock.now());
+        }
+        while let Some(waiting) = self.waiting.pop_front() {
+            self.settle(waiting.connection, waiting.sequence, Cause::JournalPoisoned);
+        }
+    }
+
+    // ── Mailbox ───────────────────────────────────────────────────────────────────────────────
+
+    fn handle_mailbox(&mut self, now: Now) {
+        while let Some(message) = self.mailbox.try_receive() {
+            match message {
+                Message::Connection(socket) => self.add_connection(socket, now),
+                Message::Keys(keys) => self.ingest.keys = keys(),
+                Message::Large(done) => self.handle_large(done, now),
+                Message::Drain => self.begin_drain(now),
+            }
+        }
+    }
+
+    fn submit_large(&mut self) {
+        while let Some(job) = self.large_jobs.pop() {
+            let (id, sequence) = (job.connection, job.sequence);
+            match self.large.try_submit(job, &self.own) {
+                Ok(()) => self.large_pending += 1,
+                Err(entry) => {
+                    self.pool.release(entry);
+                    let cause = Cause::Overloaded { retry_after_seconds: 1 };
+                    self.settle(id, sequence, cause);
+                }
+            }
+        }
+    }
+
+    fn handle_large(&mut self, done: LargeDone, now: Now) {
+        self.large_pending -= 1;
+        let LargeJob { connection, sequence, entry, envelope_length, mut records } = done.job;
+        let taken = match done.result {
+            Ok(verdict) => {
+                self.ingest.append_entry(entry, envelope_length, verdict, &mut self.pool)
+            }
+            Err(cause) => {
+                self.pool.release(entry);
+                Taken::Refused(cause)
+            }
+        };
+        match taken {
+            Taken::Appended { ticket, verdict } => {
+                records.kept = verdict.kept();
+                self.waiting.push_back(Waiting {
+                    ticket,
+                    connection,
+                    sequence,
+                    cause: Cause::Acknowledged(verdict),
+                    records,
+                });
+            }
+            Taken::Refused(cause) => {
+                self.counters.refuse(None, cause.metric_label());
+                self.settle(connection, sequence, cause);
+            }
+            Taken::Large { entry } => self.pool.release(entry),
+        }
+        let _ = now;
+    }
+
+    fn begin_drain(&mut self, now: Now) {
+        if self.draining_since.is_some() {
+            return;
+        }
+        self.draining_since = Some(now.monotonic_nanos);
+        self.ingest.is_draining = true;
+        // What waits in the backlog is still accepted: closing the listener would reset it.
+        for listener in &mut self.listeners {
+            accept_backlog(listener.descriptor, &mut |socket| {
+                set_no_delay(socket);
+                self.table.insert(Connection::new(socket, now));
+            });
+            if let Some(operation) = listener.operation.take() {
+                self.ring.cancel(operation);
+            }
+            self.ring.close(listener.descriptor, Token(kind::IGNORED << 56));
+        }
+        self.listeners.clear();
+        let mut ids = std::mem::take(&mut self.ids);
+        self.table.collect_ids(&mut ids);
+        for &id in &ids {
+            self.with(id, now, |connection, _, _| connection.drain());
+        }
+        self.ids = ids;
+    }
+
+    // ── The end of a turn ─────────────────────────────────────────────────────────────────────
+
+    fn arm_listeners(&mut self, now: Now) {
+        if self.draining_since.is_some() {
+            return;
+        }
+        for (index, listener) in (0u32..).zip(&mut self.listeners) {
+            if listener.operation.is_none() && listener.rests_until <= now.monotonic_nanos {
+                let id = ConnectionId { slot: index, generation: 0 };
+                let operation = self.ring.accept(listener.descriptor, token(kind::ACCEPT, id));
+                listener.operation = Some(operation);
+            }
+        }
+    }
+
+    fn sweep(&mut self, now: Now) {
+        self.swept_nanos = now.monotonic_nanos;
+        let mut ids = std::mem::take(&mut self.ids);
+        self.table.collect_ids(&mut ids);
+        let expired = self
+            .draining_since
+            .is_some_and(|since| now.monotonic_nanos.saturating_sub(since) > DRAIN_NANOS);
+        for &id in &ids {
+            self.with(id, now, |connection, _, context| {
+                connection.handle_time(context);
+                connection.is_closing |= expired;
+            });
+        }
+        self.ids = ids;
+    }
+
+    fn retry_parked(&mut self, now: Now) {
+        if self.parked == 0 {
+            return;
+        }
+        let mut ids = std::mem::take(&mut self.ids);
+        self.table.collect_ids(&mut ids);
+        for &id in &ids {
+            if self.table.find(id).is_some_and(|connection| connection.awaits_budget()) {
+                self.with(id, now, |connection, _, context| connection.retry_budget(context));
+            }
+        }
+        self.ids = ids;
+    }
+
+    /// Replies, sends, receives and closes of every connection that something happened to.
+    fn flush_touched(&mut self, now: Now) {
+        let mut next = 0;
+        while next < self.touched.len() {
+            let id = self.touched[next];
+            next += 1;
+            let before = self.touched.len();
+            self.with(id, now, |connection, _, context| connection.flush(context));
+            // `with` remembers; here that would never end.
+            self.touched.truncate(before);
+            self.drive(id);
+        }
+        self.touched.clear();
+        // A flush may have brought further bodies.
+        self.submit_large();
+    }
+
+    fn drive(&mut self, id: ConnectionId) {
+        let Some(connection) = self.table.find(id) else { return };
+        let socket = connection.socket;
+        if let Some(bytes) = connection.poll_send() {
+            connection.note_sending();
+            self.ring.send(socket, bytes, 0, token(kind::SEND, id));
+        }
+        let Some(connection) = self.table.find(id) else { return };
+        if connection.poll_half_close() {
+            self.ring.shutdown(socket, true);
+        }
+        match connection.poll_receive() {
+            ReceiveStep::Nothing => {}
+            ReceiveStep::Cancel(operation) => self.ring.cancel(operation),
+            step @ ReceiveStep::Small { multishot } => {
+                let operation =
+                    self.ring.receive_small(socket, multishot, token(kind::RECEIVE, id));
+                connection.note_receiving(&step, operation);
+            }
+            step @ ReceiveStep::Into { end } => {
+                if let Some(buffer) = connection.take_receive_buffer() {
+                    let operation =
+                        self.ring.receive_into(socket, buffer, end, token(kind::RECEIVE, id));
+                    connection.note_receiving(&step, operation);
+                }
+            }
+        }
+        if connection.poll_close() {
+            connection.release(&mut self.pool);
+            self.ring.close(socket, token(kind::CLOSE, id));
+            // Never again, until `Closed` frees the slot.
+            connection.note_sending();
+        } else if connection.needs_shutdown() {
+            self.ring.shutdown(socket, false);
+        }
+    }
+
+    fn is_done(&self, now: Now) -> bool {
+        let Some(since) = self.draining_since else { return false };
+        let poisoned = self.ingest.writer.poisoned().is_some();
+        let committed = poisoned || (self.ingest.writer.is_idle() && self.waiting.is_empty());
+        let expired = now.monotonic_nanos.saturating_sub(since) > DRAIN_NANOS + 2_000_000_000;
+        (committed && self.table.is_empty() && self.large_pending == 0) || expired
+    }
+}
+
+/// Replies leave at once. A socket that cannot be told so still works.
+fn set_no_delay(socket: Descriptor) {
+    let socket = borrow(&socket);
+    let _ = rustix::net::sockopt::set_tcp_nodelay(socket, true);
+}
+
+/// Takes every connection that waits in a listener's backlog.
+fn accept_backlog(listener: Descriptor, take: &mut dyn FnMut(Descriptor)) {
+    let listener = borrow(&listener);
+    let _ = rustix::io::ioctl_fionbio(listener, true);
+    while let Ok(socket) = rustix::net::accept_with(listener, rustix::net::SocketFlags::CLOEXEC) {
+        take(crate::ring::uring::disown(socket));
+    }
+}
+
+fn borrow(descriptor: &Descriptor) -> BorrowedFd<'_> {
+    crate::ring::uring::borrow(descriptor)
+}
+
+impl<R: Ring> Drop for Shard<R> {
+    /// Connections whose peers did not end in time lose their sockets with the shard.
+    fn drop(&mut self) {
+        self.table.collect_ids(&mut self.ids);
+        for &id in &self.ids {
+            if let Some(connection) = self.table.find(id) {
+                self.ring.shutdown(connection.socket, false);
+            }
+        }
+    }
+}

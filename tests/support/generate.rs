@@ -1,0 +1,287 @@
+//! Messages of every kind, from a seed: each optional part is there or not, lists are empty, short
+//! or long, numbers lie at their bounds as often as between them.
+
+use super::bodies::Random;
+use super::messages::opentelemetry::proto::collector::logs::v1::ExportLogsServiceRequest;
+use super::messages::opentelemetry::proto::common::v1::{
+    AnyValue, ArrayValue, EntityRef, InstrumentationScope, KeyValue, KeyValueList, any_value,
+};
+use super::messages::opentelemetry::proto::logs::v1::{LogRecord, ResourceLogs, ScopeLogs};
+use super::messages::opentelemetry::proto::resource::v1::Resource;
+use super::messages::prometheus as v1;
+
+/// The stale marker: a signalling NaN that arithmetic would turn into another.
+pub const STALE: u64 = 0x7ff0_0000_0000_0002;
+
+fn one_in(random: &mut Random, chances: usize) -> bool {
+    random.below(chances) == 0
+}
+
+fn some<T>(
+    random: &mut Random,
+    count_max: usize,
+    mut make: impl FnMut(&mut Random) -> T,
+) -> Vec<T> {
+    (0..random.below(count_max + 1)).map(|_| make(random)).collect()
+}
+
+fn text(random: &mut Random) -> String {
+    let length = match random.below(8) {
+        0 => 0,
+        1 => 120 + random.below(20),
+        2 => 300,
+        _ => random.below(24),
+    };
+    let alphabet: &[char] = match random.below(4) {
+        0 => &['ä', '日', '\u{1f980}', 'x'],
+        _ => &['a', 'b', '_', '.', 'Z', '7', ' '],
+    };
+    (0..length).map(|_| alphabet[random.below(alphabet.len())]).collect()
+}
+
+fn double(random: &mut Random) -> f64 {
+    match random.below(8) {
+        0 => f64::from_bits(STALE),
+        1 => f64::NAN,
+        2 => f64::INFINITY,
+        3 => 0.0,
+        4 => -0.0,
+        _ => random.next() as f64 / 4096.0,
+    }
+}
+
+fn integer(random: &mut Random) -> i64 {
+    match random.below(6) {
+        0 => i64::MIN,
+        1 => i64::MAX,
+        2 => 0,
+        3 => -1,
+        _ => (random.next() >> random.below(64)) as i64,
+    }
+}
+
+fn milliseconds(random: &mut Random) -> i64 {
+    match random.below(4) {
+        0 => integer(random),
+        _ => 1_767_225_600_000 + random.below(1_000_000) as i64,
+    }
+}
+
+pub fn write_request(random: &mut Random) -> v1::WriteRequest {
+    v1::WriteRequest {
+        timeseries: some(random, 8, time_series),
+        metadata: some(random, 3, |random| v1::MetricMetadata {
+            r#type: random.below(10) as i32,
+            metric_family_name: text(random),
+            help: text(random),
+            unit: text(random),
+        }),
+    }
+}
+
+fn time_series(random: &mut Random) -> v1::TimeSeries {
+    let mut labels: Vec<_> = some(random, 12, label);
+    labels.push(v1::Label { name: "__name__".to_owned(), value: "m".to_owned() + &text(random) });
+    labels.sort_by(|left, right| left.name.cmp(&right.name));
+    // Once in a while what must be refused.
+    if !one_in(random, 40) {
+        labels.dedup_by(|left, right| left.name == right.name);
+        labels.retain(|label| !label.name.is_empty());
+    }
+    if one_in(random, 4) {
+        labels.reverse();
+    }
+    v1::TimeSeries {
+        labels,
+        samples: some(random, 3, |random| v1::Sample {
+            value: double(random),
+            timestamp: milliseconds(random),
+        }),
+        exemplars: some(random, 2, |random| v1::Exemplar {
+            labels: some(random, 4, |random| match random.below(6) {
+                0 => v1::Label { name: "trace_id".to_owned(), value: random.hex(32) },
+                1 => v1::Label { name: "span_id".to_owned(), value: random.hex(16) },
+                2 => v1::Label { name: "trace_id".to_owned(), value: text(random) },
+                3 => v1::Label { name: "span_id".to_owned(), value: "0".repeat(16) },
+                _ => v1::Label { name: "e".to_owned() + &text(random), value: text(random) },
+            }),
+            value: double(random),
+            timestamp: milliseconds(random),
+        }),
+        histograms: some(random, 2, histogram),
+    }
+}
+
+fn label(random: &mut Random) -> v1::Label {
+    let name = match random.below(6) {
+        // Names that share their first eight bytes, and one that is the beginning of another.
+        0 => "container_id".to_owned(),
+        1 => "container".to_owned(),
+        2 => "containe".to_owned(),
+        3 => format!("container_{}", random.below(3)),
+        4 => "l".to_owned() + &text(random),
+        _ => text(random),
+    };
+    v1::Label { name, value: text(random) }
+}
+
+fn histogram(random: &mut Random) -> v1::Histogram {
+    let is_float = one_in(random, 2);
+    let mut total = 0;
+    let (negative_spans, negative_counts) = side(random, &mut total);
+    let (positive_spans, positive_counts) = side(random, &mut total);
+    let zero_count = random.below(50) as u64;
+    let sum = double(random);
+    let mut count = total + zero_count;
+    if sum.is_nan() && one_in(random, 2) {
+        count += 1000;
+    }
+    if one_in(random, 60) {
+        count += 1 + count / 2;
+    }
+    let mut message = v1::Histogram {
+        sum,
+        schema: if one_in(random, 40) {
+            integer(random) as i32
+        } else {
+            random.below(13) as i32 - 4
+        },
+        zero_threshold: double(random),
+        negative_spans,
+        positive_spans,
+        reset_hint: random.below(5) as i32,
+        timestamp: milliseconds(random),
+        custom_values: if one_in(random, 60) { vec![1.0, 2.0] } else { vec![] },
+        ..v1::Histogram::default()
+    };
+    let as_floats = |counts: &[i64]| counts.iter().map(|&count| count as f64).collect();
+    let as_deltas = |counts: &[i64]| {
+        let mut before = 0;
+        counts.iter().map(|&count| count - std::mem::replace(&mut before, count)).collect()
+    };
+    if is_float {
+        message.count = Some(v1::histogram::Count::CountFloat(count as f64));
+        message.zero_count = Some(v1::histogram::ZeroCount::ZeroCountFloat(zero_count as f64));
+        message.negative_counts = as_floats(&negative_counts);
+        message.positive_counts = as_floats(&positive_counts);
+    } else {
+        message.count = Some(v1::histogram::Count::CountInt(count));
+        message.zero_count = Some(v1::histogram::ZeroCount::ZeroCountInt(zero_count));
+        message.negative_deltas = as_deltas(&negative_counts);
+        message.positive_deltas = as_deltas(&positive_counts);
+    }
+    message
+}
+
+fn side(random: &mut Random, total: &mut u64) -> (Vec<v1::BucketSpan>, Vec<i64>) {
+    let mut counts = Vec::new();
+    let spans: Vec<_> = some(random, 5, |random| {
+        let length = random.below(6) as u32;
+        for _ in 0..length {
+            let count = random.below(1000);
+            *total += count as u64;
+            counts.push(count as i64);
+        }
+        v1::BucketSpan { offset: random.below(20) as i32, length }
+    });
+    let mut spans = spans;
+    if let Some(first) = spans.first_mut() {
+        first.offset -= 10;
+    }
+    if one_in(random, 60) {
+        spans.push(v1::BucketSpan { offset: integer(random) as i32, length: random.next() as u32 });
+    }
+    (spans, counts)
+}
+
+pub fn logs_request(random: &mut Random) -> ExportLogsServiceRequest {
+    ExportLogsServiceRequest { resource_logs: some(random, 3, resource_logs) }
+}
+
+fn resource_logs(random: &mut Random) -> ResourceLogs {
+    ResourceLogs {
+        resource: (!one_in(random, 5)).then(|| Resource {
+            attributes: attributes(random),
+            dropped_attributes_count: random.next() as u32 >> random.below(32),
+            entity_refs: some(random, 2, |random| EntityRef {
+                schema_url: text(random),
+                r#type: text(random),
+                id_keys: some(random, 2, text),
+                description_keys: some(random, 2, text),
+            }),
+        }),
+        scope_logs: some(random, 3, |random| ScopeLogs {
+            scope: (!one_in(random, 5)).then(|| InstrumentationScope {
+                name: text(random),
+                version: text(random),
+                attributes: attributes(random),
+                dropped_attributes_count: random.below(3) as u32,
+            }),
+            log_records: some(random, 5, log_record),
+            schema_url: text(random),
+        }),
+        schema_url: text(random),
+    }
+}
+
+fn log_record(random: &mut Random) -> LogRecord {
+    let nanos = |random: &mut Random| match random.below(4) {
+        0 => 0,
+        1 => u64::MAX,
+        _ => 1_767_225_600_000_000_000 + random.below(1_000_000) as u64,
+    };
+    LogRecord {
+        time_unix_nano: nanos(random),
+        severity_number: random.below(30) as i32 - 2,
+        severity_text: text(random),
+        body: (!one_in(random, 5)).then(|| any_value(random, 0)),
+        attributes: attributes(random),
+        dropped_attributes_count: random.below(300) as u32,
+        flags: random.next() as u32,
+        trace_id: id(random, 16),
+        span_id: id(random, 8),
+        observed_time_unix_nano: nanos(random),
+        event_name: text(random),
+    }
+}
+
+fn id(random: &mut Random, size: usize) -> Vec<u8> {
+    match random.below(5) {
+        0 => vec![0; size],
+        1 => vec![1; random.below(20)],
+        _ => (0..size).map(|_| random.next() as u8).collect(),
+    }
+}
+
+fn attributes(random: &mut Random) -> Vec<KeyValue> {
+    some(random, 6, |random| key_value(random, 0))
+}
+
+fn key_value(random: &mut Random, depth: usize) -> KeyValue {
+    KeyValue {
+        key: text(random),
+        value: (!one_in(random, 8)).then(|| any_value(random, depth)),
+        key_strindex: if one_in(random, 8) { random.below(1000) as i32 } else { 0 },
+    }
+}
+
+pub fn any_value(random: &mut Random, depth: usize) -> AnyValue {
+    let kinds = if depth < 4 { 12 } else { 7 };
+    AnyValue {
+        value: match random.below(kinds) {
+            0 => None,
+            1 => Some(any_value::Value::BoolValue(one_in(random, 2))),
+            2 => Some(any_value::Value::IntValue(integer(random))),
+            3 => Some(any_value::Value::DoubleValue(double(random))),
+            4 => Some(any_value::Value::BytesValue(text(random).into_bytes())),
+            5 => Some(any_value::Value::StringValueStrindex(integer(random) as i32)),
+            7 => Some(any_value::Value::ArrayValue(ArrayValue {
+                values: some(random, 3, |random| any_value(random, depth + 1)),
+            })),
+            8 => Some(any_value::Value::KvlistValue(KeyValueList {
+                values: some(random, 3, |random| key_value(random, depth + 1)),
+            })),
+            _ => Some(any_value::Value::StringValue(text(random))),
+        },
+    }
+}

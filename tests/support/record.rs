@@ -1,0 +1,279 @@
+//! Records as owned values, and the sink that stores them so.
+
+use inrush::batch::record::*;
+use inrush::batch::{RecordSink, RejectCause};
+use inrush::decode::Verdict;
+
+/// A double by its bits: two stale markers are equal, and differ from another NaN.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Bits(pub u64);
+
+impl From<f64> for Bits {
+    fn from(value: f64) -> Self {
+        Self(value.to_bits())
+    }
+}
+
+impl std::fmt::Debug for Bits {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{:?} ({:#x})", f64::from_bits(self.0), self.0)
+    }
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum OwnedValue {
+    Empty,
+    Text(String),
+    Bool(bool),
+    Int(i64),
+    Double(Bits),
+    Bytes(Vec<u8>),
+    Array(Vec<OwnedValue>),
+    Map(Pairs),
+    Json(String),
+}
+
+pub type Pairs = Vec<(String, OwnedValue)>;
+
+pub fn owned_pairs(attributes: &dyn Attributes) -> Pairs {
+    let mut pairs = Vec::new();
+    attributes.walk(&mut |key, value| {
+        pairs.push((key.lossy().into_owned(), owned_value(value)));
+    });
+    pairs
+}
+
+pub fn owned_value(value: Value<'_>) -> OwnedValue {
+    match value {
+        Value::Empty => OwnedValue::Empty,
+        Value::Text(text) => OwnedValue::Text(text.lossy().into_owned()),
+        Value::Bool(bool) => OwnedValue::Bool(bool),
+        Value::Int(int) => OwnedValue::Int(int),
+        Value::Double(double) => OwnedValue::Double(double.into()),
+        Value::Bytes(bytes) => OwnedValue::Bytes(bytes.to_vec()),
+        Value::Array(values) => {
+            let mut array = Vec::new();
+            values.walk(&mut |value| array.push(owned_value(value)));
+            OwnedValue::Array(array)
+        }
+        Value::Map(attributes) => OwnedValue::Map(owned_pairs(attributes)),
+        Value::Json(json) => OwnedValue::Json(json.to_owned()),
+    }
+}
+
+fn owned(text: Text<'_>) -> String {
+    text.lossy().into_owned()
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct LogRecord {
+    pub time_nanos: i64,
+    pub observed_time_nanos: i64,
+    pub trace_id: Option<[u8; 16]>,
+    pub span_id: Option<[u8; 8]>,
+    pub trace_flags: u8,
+    pub severity_text: String,
+    pub severity_number: i32,
+    pub body: OwnedValue,
+    pub attributes: Pairs,
+    pub event_name: String,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct HistogramRecord {
+    pub time_nanos: i64,
+    pub count: Bits,
+    pub sum: Option<Bits>,
+    pub scale: i32,
+    pub zero_threshold: Bits,
+    pub zero_count: Bits,
+    pub positive_offset: i32,
+    pub positive_counts: Vec<f64>,
+    pub negative_offset: i32,
+    pub negative_counts: Vec<f64>,
+    pub reset_hint: u8,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Record {
+    Resource {
+        attributes: Pairs,
+        schema_url: String,
+    },
+    Scope {
+        name: String,
+        version: String,
+        attributes: Pairs,
+        schema_url: String,
+    },
+    Log(LogRecord),
+    Series {
+        name: String,
+        labels: Pairs,
+    },
+    Sample {
+        time_nanos: i64,
+        value: Bits,
+    },
+    Exemplar {
+        time_nanos: i64,
+        value: Bits,
+        trace_id: Option<[u8; 16]>,
+        span_id: Option<[u8; 8]>,
+        attributes: Pairs,
+    },
+    Histogram(HistogramRecord),
+    Metadata {
+        family: String,
+        metric_type: MetricType,
+        unit: String,
+        help: String,
+    },
+}
+
+/// Stores every record, and holds the decoder to the order that a sink is promised.
+#[derive(Default)]
+pub struct Recording {
+    pub records: Vec<Record>,
+    kept: u64,
+    is_open: bool,
+    has_resource: bool,
+    has_scope: bool,
+    has_series: bool,
+}
+
+impl Recording {
+    fn open(&mut self, record: Record) {
+        assert!(!self.is_open, "a record began before the last one was kept or rejected");
+        self.is_open = true;
+        self.records.push(record);
+    }
+
+    /// The records of a body that was accepted.
+    pub fn finish(self, verdict: &Verdict) -> Vec<Record> {
+        assert!(!self.is_open);
+        assert_eq!(self.kept, verdict.kept(), "the verdict counts what was kept");
+        self.records
+    }
+}
+
+impl RecordSink for Recording {
+    const FILLS: bool = true;
+
+    fn resource(&mut self, resource: &Resource<'_>) {
+        assert!(!self.is_open);
+        self.has_resource = true;
+        self.has_scope = false;
+        self.records.push(Record::Resource {
+            attributes: owned_pairs(resource.attributes),
+            schema_url: owned(resource.schema_url),
+        });
+    }
+
+    fn scope(&mut self, scope: &Scope<'_>) {
+        assert!(!self.is_open && self.has_resource);
+        self.has_scope = true;
+        self.records.push(Record::Scope {
+            name: owned(scope.name),
+            version: owned(scope.version),
+            attributes: owned_pairs(scope.attributes),
+            schema_url: owned(scope.schema_url),
+        });
+    }
+
+    fn log(&mut self, log: &Log<'_>) {
+        assert!(self.has_scope);
+        self.open(Record::Log(LogRecord {
+            time_nanos: log.time_nanos,
+            observed_time_nanos: log.observed_time_nanos,
+            trace_id: log.trace_id,
+            span_id: log.span_id,
+            trace_flags: log.trace_flags,
+            severity_text: owned(log.severity_text),
+            severity_number: log.severity_number,
+            body: owned_value(log.body),
+            attributes: owned_pairs(log.attributes),
+            event_name: owned(log.event_name),
+        }));
+    }
+
+    fn series(&mut self, series: &Series<'_>) {
+        assert!(!self.is_open);
+        assert_eq!(series.identity, Identity::Labels);
+        self.has_series = true;
+        let labels = owned_pairs(series.labels);
+        assert!(labels.is_sorted_by(|left, right| left.0.as_bytes() < right.0.as_bytes()));
+        self.records.push(Record::Series { name: owned(series.name), labels });
+    }
+
+    fn sample(&mut self, sample: &Sample) {
+        assert!(self.has_series);
+        self.open(Record::Sample { time_nanos: sample.time_nanos, value: sample.value.into() });
+    }
+
+    fn histogram(&mut self, histogram: &Histogram<'_>) {
+        assert!(self.has_series);
+        assert_eq!(histogram.kind, HistogramKind::Native);
+        self.open(Record::Histogram(HistogramRecord {
+            time_nanos: histogram.time_nanos,
+            count: histogram.count.into(),
+            sum: histogram.sum.map(Bits::from),
+            scale: histogram.scale,
+            zero_threshold: histogram.zero_threshold.into(),
+            zero_count: histogram.zero_count.into(),
+            positive_offset: histogram.positive_offset,
+            positive_counts: histogram.positive_counts.to_vec(),
+            negative_offset: histogram.negative_offset,
+            negative_counts: histogram.negative_counts.to_vec(),
+            reset_hint: histogram.reset_hint,
+        }));
+    }
+
+    fn exemplar(&mut self, exemplar: &Exemplar<'_>) {
+        assert!(self.has_series);
+        self.open(Record::Exemplar {
+            time_nanos: exemplar.time_nanos,
+            value: exemplar.value.into(),
+            trace_id: exemplar.trace_id,
+            span_id: exemplar.span_id,
+            attributes: owned_pairs(exemplar.attributes),
+        });
+    }
+
+    fn metadata(&mut self, metadata: &Metadata<'_>) {
+        self.open(Record::Metadata {
+            family: owned(metadata.family),
+            metric_type: metadata.metric_type,
+            unit: owned(metadata.unit),
+            help: owned(metadata.help),
+        });
+    }
+
+    fn keep(&mut self) {
+        assert!(std::mem::take(&mut self.is_open), "nothing was open to be kept");
+        self.kept += 1;
+    }
+
+    fn reject(&mut self, cause: RejectCause) {
+        panic!("these protocols reject no single record: {cause:?}");
+    }
+}
+
+/// The order of an oracle that has a list for each kind: metadata last, and within a series samples,
+/// exemplars, histograms, each in wire order.
+pub fn by_kind(records: Vec<Record>) -> Vec<Record> {
+    let rank = |record: &Record| match record {
+        Record::Series { .. } => 0,
+        Record::Sample { .. } => 1,
+        Record::Exemplar { .. } => 2,
+        Record::Histogram(_) => 3,
+        _ => 4,
+    };
+    let (metadata, mut rest): (Vec<_>, Vec<_>) =
+        records.into_iter().partition(|record| matches!(record, Record::Metadata { .. }));
+    for series in rest.chunk_by_mut(|_, next| !matches!(next, Record::Series { .. })) {
+        series.sort_by_key(rank);
+    }
+    rest.extend(metadata);
+    rest
+}
