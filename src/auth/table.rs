@@ -84,7 +84,7 @@ impl KeyTable {
 /// Equality in a time that does not depend on the content: eight bytes at once, where `subtle` takes
 /// a slice byte by byte.
 pub(super) fn equal_words<const SIZE: usize>(left: &[u8; SIZE], right: &[u8; SIZE]) -> bool {
-    const { assert!(SIZE % 8 == 0) };
+    const { assert!(SIZE.is_multiple_of(8)) };
     let (left, right) = (left.as_chunks::<8>().0, right.as_chunks::<8>().0);
     let difference = left.iter().zip(right).fold(0, |difference, (left, right)| {
         difference | (u64::from_le_bytes(*left) ^ u64::from_le_bytes(*right))
