@@ -4,15 +4,19 @@
 #[path = "../perf/bodies_json.rs"]
 mod bodies_json;
 
+mod auth;
 mod codings;
 mod decode_json_logs;
 mod decode_otlp;
 mod decode_remote_write;
+mod head;
 #[path = "../tests/support/mod.rs"]
 mod support;
 
 fn main() {
     let mut criterion = criterion::Criterion::default().configure_from_args();
+    head::bench(&mut criterion);
+    auth::bench(&mut criterion);
     codings::bench(&mut criterion);
     decode_remote_write::bench(&mut criterion);
     decode_otlp::bench(&mut criterion);

@@ -1,8 +1,7 @@
 //! What a connection remembers of its last good credential: agents send one key for days.
 
-use subtle::ConstantTimeEq;
-
 use super::KeyTable;
+use super::table::equal_words;
 
 /// Longer keys are looked up every time.
 const SIZE_MAX: usize = 96;
@@ -10,6 +9,7 @@ const SIZE_MAX: usize = 96;
 /// One credential and its tenant. Only good ones are remembered: guesses gain no speed.
 #[derive(Clone)]
 pub struct Memo {
+    /// Zeros behind the credential.
     bytes: [u8; SIZE_MAX],
     size: usize,
     tenant: u32,
@@ -33,18 +33,29 @@ impl Memo {
     pub fn lookup(&mut self, table: &KeyTable, secret_bytes: &[u8]) -> Option<u32> {
         if self.generation == table.generation()
             && self.size == secret_bytes.len()
-            && self.bytes.get(..self.size).is_some_and(|known| known.ct_eq(secret_bytes).into())
+            && self.holds(secret_bytes)
         {
             return Some(self.tenant);
         }
         let tenant = table.lookup(secret_bytes)?;
-        if let Some(room) = self.bytes.get_mut(..secret_bytes.len()) {
+        if let Some((room, behind)) = self.bytes.split_at_mut_checked(secret_bytes.len()) {
             room.copy_from_slice(secret_bytes);
+            behind.fill(0);
             self.size = secret_bytes.len();
             self.tenant = tenant;
             self.generation = table.generation();
         }
         Some(tenant)
+    }
+
+    /// Compares in a time that depends on nothing, word by word over the whole room.
+    fn holds(&self, secret_bytes: &[u8]) -> bool {
+        let mut presented = [0; SIZE_MAX];
+        match presented.get_mut(..secret_bytes.len()) {
+            Some(room) => room.copy_from_slice(secret_bytes),
+            None => return false,
+        }
+        equal_words(&self.bytes, &presented)
     }
 }
 

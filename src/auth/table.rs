@@ -69,7 +69,7 @@ impl KeyTable {
         for step in 0..=self.mask {
             let slot = self.slots.get((start(&digest) + step) & self.mask)?;
             let tenant = slot.tenant?;
-            if bool::from(slot.digest.ct_eq(&digest)) {
+            if equal_words(&slot.digest, &digest) {
                 return Some(tenant);
             }
         }
@@ -79,6 +79,17 @@ impl KeyTable {
     pub(super) const fn generation(&self) -> u64 {
         self.generation
     }
+}
+
+/// Equality in a time that does not depend on the content: eight bytes at once, where `subtle` takes
+/// a slice byte by byte.
+pub(super) fn equal_words<const SIZE: usize>(left: &[u8; SIZE], right: &[u8; SIZE]) -> bool {
+    const { assert!(SIZE.is_multiple_of(8)) };
+    let (left, right) = (left.as_chunks::<8>().0, right.as_chunks::<8>().0);
+    let difference = left.iter().zip(right).fold(0, |difference, (left, right)| {
+        difference | (u64::from_le_bytes(*left) ^ u64::from_le_bytes(*right))
+    });
+    difference.ct_eq(&0).into()
 }
 
 fn start(digest: &Digest) -> usize {

@@ -38,7 +38,22 @@ impl std::fmt::Debug for RequestHead<'_> {
 pub struct Fields<'a> {
     bytes: &'a [u8],
     places: [Place; limits::HEAD_FIELD_COUNT_MAX],
+    /// One byte of each name's hash: a request is asked for some fifteen names, and most are absent.
+    tags: [u8; limits::HEAD_FIELD_COUNT_MAX],
+    /// A bit for the low six bits of every tag: most absent names are told by this alone.
+    present: u64,
     count: usize,
+}
+
+/// A byte that tells most names apart, whatever their case.
+#[inline]
+fn tag(name: &[u8]) -> u8 {
+    let fold = |byte: Option<&u8>| byte.copied().unwrap_or(0) | 0x20;
+    let length = name.len().to_le_bytes();
+    let length = length.first().copied().unwrap_or(0);
+    length.wrapping_mul(37)
+        ^ fold(name.first()).wrapping_mul(7)
+        ^ fold(name.last()).wrapping_mul(29)
 }
 
 /// Where a name and its value stand in the bytes of the head.
@@ -58,11 +73,18 @@ impl<'a> Fields<'a> {
     /// No fields yet, all of which will stand in `bytes` (less than 4 GiB).
     #[must_use]
     pub fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, places: [Place::default(); limits::HEAD_FIELD_COUNT_MAX], count: 0 }
+        Self {
+            bytes,
+            places: [Place::default(); limits::HEAD_FIELD_COUNT_MAX],
+            tags: [0; limits::HEAD_FIELD_COUNT_MAX],
+            present: 0,
+            count: 0,
+        }
     }
 
     /// Adds a field by its places `(start, length)` in the bytes given to [`Fields::new`]. False,
     /// and nothing added, where the table is full or a place is not inside the bytes.
+    #[inline]
     #[must_use]
     pub fn push(&mut self, name: (usize, usize), value: (usize, usize)) -> bool {
         let inside = |(start, length): (usize, usize)| {
@@ -77,9 +99,14 @@ impl<'a> Fields<'a> {
         if !inside(name) || !inside(value) {
             return false;
         }
-        let Some(slot) = self.places.get_mut(self.count) else {
+        let name_tag = tag(self.bytes.get(name.0..name.0 + name.1).unwrap_or_default());
+        let (Some(slot), Some(tag_slot)) =
+            (self.places.get_mut(self.count), self.tags.get_mut(self.count))
+        else {
             return false;
         };
+        *tag_slot = name_tag;
+        self.present |= 1 << (name_tag & 63);
         *slot = Place {
             name_start: name_place.0,
             name_length: name_place.1,
@@ -118,17 +145,19 @@ impl<'a> Fields<'a> {
         lowercase_name: &'s str,
     ) -> impl Iterator<Item = &'a [u8]> + use<'a, 's> {
         debug_assert!(!lowercase_name.bytes().any(|byte| byte.is_ascii_uppercase()));
-        self.places
+        let wanted = tag(lowercase_name.as_bytes());
+        let absent = self.present & (1 << (wanted & 63)) == 0;
+        self.tags
             .iter()
-            .take(self.count)
-            .filter(move |place| {
-                // The length alone tells most names apart.
-                limits::size(u64::from(place.name_length)) == lowercase_name.len()
+            .zip(&self.places)
+            .take(if absent { 0 } else { self.count })
+            .filter(move |&(&tag, place)| {
+                tag == wanted
                     && self
                         .slice(place.name_start, place.name_length)
                         .eq_ignore_ascii_case(lowercase_name.as_bytes())
             })
-            .map(move |place| trim_blanks(self.slice(place.value_start, place.value_length)))
+            .map(move |(_, place)| trim_blanks(self.slice(place.value_start, place.value_length)))
     }
 
     #[must_use]

@@ -26,21 +26,42 @@ pub fn parse_once(bytes: &[u8], options: &HeadOptions, scan: &mut HeadScan) -> A
     match parse(bytes, options, scan) {
         Err(error) => Some(Err(error)),
         Ok(Parsed::NeedMore) => None,
-        Ok(Parsed::Item { value: head, size }) => Some(Ok(Head {
-            method: head.method,
-            path: head.path.to_owned(),
-            query: head.query.map(str::to_owned),
-            version: head.version,
-            fields: head
-                .fields
-                .iter()
-                .map(|(name, value)| (String::from_utf8(name.to_vec()).unwrap(), value.to_vec()))
-                .collect(),
-            framing: framing::body_framing(&head),
-            keeps_alive: framing::keeps_alive(&head),
-            expects_continue: framing::expects_continue(&head),
-            size,
-        })),
+        Ok(Parsed::Item { value: head, size }) => {
+            agrees_with_httparse(&bytes[..size], &head.fields);
+            Some(Ok(Head {
+                method: head.method,
+                path: head.path.to_owned(),
+                query: head.query.map(str::to_owned),
+                version: head.version,
+                fields: head
+                    .fields
+                    .iter()
+                    .map(|(name, value)| {
+                        (String::from_utf8(name.to_vec()).unwrap(), value.to_vec())
+                    })
+                    .collect(),
+                framing: framing::body_framing(&head),
+                keeps_alive: framing::keeps_alive(&head),
+                expects_continue: framing::expects_continue(&head),
+                size,
+            }))
+        }
+    }
+}
+
+/// What we accept, an independent parser reads as the same fields.
+fn agrees_with_httparse(head: &[u8], fields: &inrush::http::head::Fields<'_>) {
+    let start = head.iter().position(|byte| !b"\r\n".contains(byte)).unwrap();
+    let line = head[start..].iter().position(|&byte| byte == b'\n').unwrap();
+    let mut table = [httparse::EMPTY_HEADER; 100];
+    let section = &head[start + line + 1..];
+    match httparse::parse_headers(section, &mut table) {
+        Ok(httparse::Status::Complete((size, found))) => {
+            assert_eq!(size, section.len(), "{}", head.escape_ascii());
+            let found = found.iter().map(|field| (field.name.as_bytes(), field.value));
+            assert!(fields.iter().eq(found), "{}", head.escape_ascii());
+        }
+        other => panic!("{other:?} for {}", head.escape_ascii()),
     }
 }
 
