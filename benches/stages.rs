@@ -6,6 +6,7 @@ mod bodies_json;
 
 mod auth;
 mod codings;
+mod columns;
 mod decode_json_logs;
 mod decode_otlp;
 mod decode_remote_write;
@@ -21,5 +22,6 @@ fn main() {
     decode_remote_write::bench(&mut criterion);
     decode_otlp::bench(&mut criterion);
     decode_json_logs::bench(&mut criterion);
+    columns::bench(&mut criterion);
     criterion.final_summary();
 }

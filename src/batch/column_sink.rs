@@ -96,8 +96,8 @@ pub struct ColumnSink {
     full_context: Option<u128>,
     labels_context: u128,
 
-    /// Cache keys changed since the mark.
-    touched: Vec<u128>,
+    /// Cache slots changed since the mark, as they were.
+    touched: Vec<(u128, Slot)>,
     /// Rows of `metric_series` written since the last `take_pending`.
     pending: Vec<(SeriesId, u32)>,
     last_seen_changes: Vec<(u32, i64)>,
@@ -168,11 +168,10 @@ impl ColumnSink {
         self.open = Open::None;
         self.touched.clear();
         self.last_seen_changes.clear();
-        if self.signal == Signal::Metrics {
-            encode_resource(&mut self.encoder, &Nothing, &mut self.owner_encoding.resource);
-            encode_scope(&mut self.encoder, (b"", b""), &Nothing, &mut self.owner_encoding.scope);
-            self.full_context = None;
-        }
+        // Nothing of the entry before, whatever this one's signal: ids depend on their entry alone.
+        encode_resource(&mut self.encoder, &Nothing, &mut self.owner_encoding.resource);
+        encode_scope(&mut self.encoder, (b"", b""), &Nothing, &mut self.owner_encoding.scope);
+        self.full_context = None;
     }
 
     /// The state to return to if the entry that was just begun fails.
@@ -197,8 +196,8 @@ impl ColumnSink {
         }
         columns.truncate(&mark.counts);
         self.pending.truncate(mark.pending);
-        for key in self.touched.drain(..) {
-            self.cache.reset(key);
+        for (key, before) in self.touched.drain(..).rev() {
+            self.cache.restore(key, before);
         }
         self.replaced_undone += self.replaced_now() - mark.replaced;
         (self.resource, self.scope, self.owner, self.series) = (0, 0, NONE, NONE);
@@ -419,6 +418,7 @@ impl RecordSink for ColumnSink {
             self.series = slot.number;
             return;
         }
+        let before = slot;
         if slot.columns != *columns_number {
             slot.columns = *columns_number;
             slot.number = place(columns.numbers.len());
@@ -432,8 +432,8 @@ impl RecordSink for ColumnSink {
             }
             slot.day = day;
         }
-        // Before the slot: a panic in between leaves a key too much, which does no harm.
-        self.touched.push(key);
+        // First what it was: a panic in between leaves a restoration too much, which does no harm.
+        self.touched.push((key, before));
         if let Some(into) = self.cache.find(key) {
             *into = slot;
         }

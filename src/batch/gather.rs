@@ -62,21 +62,27 @@ pub(super) fn ids<'a>(ids: impl Iterator<Item = &'a [u8; 16]>) -> Result<ArrayRe
     Ok(Arc::new(FixedSizeBinaryArray::try_new(16, Buffer::from_vec(bytes), None)?))
 }
 
+/// Both digits of every byte.
+const HEX: [[u8; 2]; 256] = {
+    let digits = *b"0123456789abcdef";
+    let mut table = [[0; 2]; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = [digits[byte >> 4], digits[byte & 15]];
+        byte += 1;
+    }
+    table
+};
+
 /// Lowercase hex; an id of zeros is none and becomes the empty text.
 pub(super) fn hex<'a, const N: usize>(ids: impl Iterator<Item = &'a [u8; N]>) -> Result<ArrayRef> {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let count = ids.size_hint().0;
     let mut bytes: Vec<u8> = Vec::with_capacity(count * N * 2);
     let mut offsets: Vec<i32> = Vec::with_capacity(count + 1);
     offsets.push(0);
     for id in ids {
         if *id != [0; N] {
-            for byte in id {
-                bytes.extend_from_slice(&[
-                    DIGITS[usize::from(byte >> 4)],
-                    DIGITS[usize::from(byte & 15)],
-                ]);
-            }
+            bytes.extend_from_slice(id.map(|byte| HEX[usize::from(byte)]).as_flattened());
         }
         offsets.push(offset(bytes.len())?);
     }
@@ -121,17 +127,17 @@ pub(super) fn shared_maps(
     let mut offsets: Vec<i32> = Vec::with_capacity(rows.size_hint().0 + 1);
     let (mut key_numbers, mut value_numbers) = (Vec::new(), Vec::new());
     let mut values: Vec<&[u8]> = Vec::new();
-    // The first value of each shared map in `values`, once it is used.
-    let mut places: std::collections::HashMap<usize, u32> = std::collections::HashMap::new();
+    // The place of each shared map's first value in `values`, plus one; 0 until it is used.
+    let mut places: Vec<u32> = vec![0; column.len()];
     offsets.push(0);
     for row in rows {
         let entries = column.row(row);
         if !entries.is_empty() {
-            let first = *places.entry(row).or_insert_with(|| {
-                let first = super::text::place(values.len());
+            if places[row] == 0 {
+                places[row] = super::text::place(values.len()) + 1;
                 values.extend(entries.iter().map(|&entry| column.value(entry)));
-                first
-            });
+            }
+            let first = places[row] - 1;
             key_numbers.extend(entries.iter().map(|entry| entry.key));
             value_numbers.extend(first..first + super::text::place(entries.len()));
         }

@@ -71,11 +71,11 @@ impl SeriesCache {
         self.young.entry(key).insert_entry(slot).into_mut()
     }
 
-    /// Forgets number and row of a series: they were undone.
-    pub(super) fn reset(&mut self, key: u128) {
+    /// Gives a series back what was known of it before an entry that was undone.
+    pub(super) fn restore(&mut self, key: u128, before: Slot) {
         for generation in [&mut self.young, &mut self.old] {
             if let Some(slot) = generation.get_mut(&key) {
-                (slot.columns, slot.day) = (0, 0);
+                *slot = before;
             }
         }
     }
@@ -153,16 +153,17 @@ mod tests {
     }
 
     #[test]
-    fn what_was_undone_is_forgotten_in_either_generation() {
+    fn what_was_undone_is_restored_in_either_generation() {
         let mut cache = SeriesCache::new(4);
         for key in 1..=3 {
             cache.insert(key, Slot { day: 9, columns: 7, ..Slot::default() });
         }
+        assert!(!cache.young.is_empty() && !cache.old.is_empty());
         for key in 1..=3 {
-            cache.reset(key);
+            cache.restore(key, Slot { day: 5, ..Slot::default() });
         }
         for key in 1..=3 {
-            assert!(cache.find(key).is_none_or(|slot| slot.day == 0 && slot.columns == 0));
+            assert!(cache.find(key).is_none_or(|slot| slot.day == 5 && slot.columns == 0));
         }
     }
 
