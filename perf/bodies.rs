@@ -14,7 +14,7 @@ impl Random {
         Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
     }
 
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
@@ -23,7 +23,7 @@ impl Random {
 
     /// Below `bound`.
     pub fn below(&mut self, bound: usize) -> usize {
-        ((u128::from(self.next()) * bound as u128) >> 64) as usize
+        ((u128::from(self.draw()) * bound as u128) >> 64) as usize
     }
 
     pub fn hex(&mut self, digits: usize) -> String {
@@ -224,9 +224,9 @@ fn log_record(record: &mut Message, random: &mut Random) {
     attribute(record, 6, "url.path", &format!("/api/v1/{}", random.pick(SERVICES)));
     attribute(record, 6, "client.address", &format!("192.0.2.{}", random.below(256)));
     attribute(record, 6, "thread.name", &format!("worker-{}", random.below(64)));
-    let trace_id: Vec<u8> = [random.next(), random.next() | 1].map(u64::to_le_bytes).concat();
+    let trace_id: Vec<u8> = [random.draw(), random.draw() | 1].map(u64::to_le_bytes).concat();
     record.fixed32(8, 1);
     record.bytes(9, &trace_id);
-    record.bytes(10, &(random.next() | 1).to_le_bytes());
+    record.bytes(10, &(random.draw() | 1).to_le_bytes());
     record.fixed64(11, nanos + 1_200_000);
 }

@@ -93,11 +93,11 @@ impl Pair {
                 }
                 let place = random.below(damaged.len());
                 match random.below(5) {
-                    0 => damaged[place] = random.next() as u8,
+                    0 => damaged[place] = random.draw() as u8,
                     1 => {
                         damaged.remove(place);
                     }
-                    2 => damaged.insert(place, random.next() as u8),
+                    2 => damaged.insert(place, random.draw() as u8),
                     3 => {
                         let end = (place + random.below(40)).min(damaged.len());
                         let part = damaged[place..end].to_vec();

@@ -46,7 +46,7 @@ fn double(random: &mut Random) -> f64 {
         2 => f64::INFINITY,
         3 => 0.0,
         4 => -0.0,
-        _ => random.next() as f64 / 4096.0,
+        _ => random.draw() as f64 / 4096.0,
     }
 }
 
@@ -56,7 +56,7 @@ fn integer(random: &mut Random) -> i64 {
         1 => i64::MAX,
         2 => 0,
         3 => -1,
-        _ => (random.next() >> random.below(64)) as i64,
+        _ => (random.draw() >> random.below(64)) as i64,
     }
 }
 
@@ -189,7 +189,7 @@ fn side(random: &mut Random, total: &mut u64) -> (Vec<v1::BucketSpan>, Vec<i64>)
         first.offset -= 10;
     }
     if one_in(random, 60) {
-        spans.push(v1::BucketSpan { offset: integer(random) as i32, length: random.next() as u32 });
+        spans.push(v1::BucketSpan { offset: integer(random) as i32, length: random.draw() as u32 });
     }
     (spans, counts)
 }
@@ -202,7 +202,7 @@ fn resource_logs(random: &mut Random) -> ResourceLogs {
     ResourceLogs {
         resource: (!one_in(random, 5)).then(|| Resource {
             attributes: attributes(random),
-            dropped_attributes_count: random.next() as u32 >> random.below(32),
+            dropped_attributes_count: random.draw() as u32 >> random.below(32),
             entity_refs: some(random, 2, |random| EntityRef {
                 schema_url: text(random),
                 r#type: text(random),
@@ -237,7 +237,7 @@ fn log_record(random: &mut Random) -> LogRecord {
         body: (!one_in(random, 5)).then(|| any_value(random, 0)),
         attributes: attributes(random),
         dropped_attributes_count: random.below(300) as u32,
-        flags: random.next() as u32,
+        flags: random.draw() as u32,
         trace_id: id(random, 16),
         span_id: id(random, 8),
         observed_time_unix_nano: nanos(random),
@@ -249,7 +249,7 @@ fn id(random: &mut Random, size: usize) -> Vec<u8> {
     match random.below(5) {
         0 => vec![0; size],
         1 => vec![1; random.below(20)],
-        _ => (0..size).map(|_| random.next() as u8).collect(),
+        _ => (0..size).map(|_| random.draw() as u8).collect(),
     }
 }
 

@@ -186,21 +186,21 @@ fn unknown(random: &mut Random, into: &mut Vec<u8>, depth: usize) {
     match random.below(if depth < 4 { 5 } else { 4 }) {
         0 => {
             write_varint(into, number << 3);
-            write_varint(into, random.next() >> random.below(64));
+            write_varint(into, random.draw() >> random.below(64));
         }
         1 => {
             write_varint(into, number << 3 | 1);
-            into.extend_from_slice(&random.next().to_le_bytes());
+            into.extend_from_slice(&random.draw().to_le_bytes());
         }
         2 => {
             write_varint(into, number << 3 | 2);
             let size = random.below(200);
             write_varint(into, size as u64);
-            into.extend((0..size).map(|_| random.next() as u8));
+            into.extend((0..size).map(|_| random.draw() as u8));
         }
         3 => {
             write_varint(into, number << 3 | 5);
-            into.extend_from_slice(&(random.next() as u32).to_le_bytes());
+            into.extend_from_slice(&(random.draw() as u32).to_le_bytes());
         }
         _ => {
             write_varint(into, number << 3 | 3);
