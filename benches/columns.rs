@@ -4,9 +4,7 @@
 //! columns; `sort` and `encode` end at a part in memory. Beside `encode` stands the usual way: the
 //! same rows as plain Arrow arrays through `ArrowWriter` as it comes, at the same zstd level.
 
-#[path = "../perf/bodies.rs"]
-mod bodies;
-
+use crate::support::bodies;
 use std::hint::black_box;
 use std::sync::Arc;
 

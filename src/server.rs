@@ -31,7 +31,9 @@ use crate::journal::{self, Journal, Recovered, RecoveryReport};
 use crate::limits;
 use crate::ring::Errno;
 use crate::ring::uring::Uring;
-use crate::shard::{LargeBodies, Load, Mailbox, Message, Parts, Placement, Sender, Shard, mailbox};
+use crate::shard::{
+    JOURNAL_TOKEN, LargeBodies, Load, Mailbox, Message, Parts, Placement, Sender, Shard, mailbox,
+};
 use crate::store::{self, Store};
 
 /// Why the server cannot start, in words that say what to do.
@@ -168,7 +170,7 @@ impl fmt::Display for MemoryBound {
 
 pub struct Server {
     config: Config,
-    shards: Vec<(Sender<Message>, JoinHandle<Result<(), Errno>>)>,
+    shards: Running,
     journal: Arc<Journal>,
     store: Option<Store>,
     status: Arc<Status>,
@@ -447,7 +449,8 @@ struct Shards<'a> {
     cpus: &'a [usize],
 }
 
-type Running = Vec<(Sender<Message>, JoinHandle<Result<(), Errno>>)>;
+type Running = Vec<RunningShard>;
+type RunningShard = (Sender<Message>, JoinHandle<Result<(), Errno>>);
 
 fn start_shards(shards: Shards<'_>) -> Result<Running, StartError> {
     let count = shards.recovered.len();
@@ -485,7 +488,8 @@ fn start_shards(shards: Shards<'_>) -> Result<Running, StartError> {
                     recovered.base,
                     recovered.position,
                     recovered.mailbox,
-                );
+                )
+                .with_token(JOURNAL_TOKEN);
                 let ingest =
                     Ingest::new(keys(), writer, crate::decode::Scratch::default(), pressure);
                 // From here on the ring closes them.

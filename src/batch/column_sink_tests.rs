@@ -1,3 +1,5 @@
+//! A sink that rolls back holds what a sink holds that never met the entry, seed by seed.
+
 #![allow(clippy::unwrap_used, clippy::cast_possible_truncation, reason = "tests")]
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -99,7 +101,7 @@ fn record(sink: &mut ColumnSink, random: &mut Random, attributes: &Few, has_seri
         3 => {
             let raw = attributes.seed.to_le_bytes();
             sink.series(&Series {
-                identity: if raw[0] % 2 == 0 { Identity::Full } else { Identity::Labels },
+                identity: if raw[0].is_multiple_of(2) { Identity::Full } else { Identity::Labels },
                 name: name.into(),
                 metric_type: MetricType::Sum,
                 unit: Text::EMPTY,
@@ -107,7 +109,7 @@ fn record(sink: &mut ColumnSink, random: &mut Random, attributes: &Few, has_seri
                 temporality: Temporality::Delta,
                 is_monotonic: true,
                 labels: attributes,
-                raw: (raw[1] % 2 == 0).then_some(&raw),
+                raw: raw[1].is_multiple_of(2).then_some(&raw),
             });
             *has_series = true;
         }

@@ -129,6 +129,9 @@ impl ShardLog {
     }
 }
 
+/// Handles the part of a range that lies in one segment; false ends the walk.
+type SegmentVisit<'a> = dyn FnMut(&mut SegmentReader, Range<u64>) -> Result<bool, ReadError> + 'a;
+
 pub struct Journal {
     incarnation: u64,
     logs: Vec<Arc<ShardLog>>,
@@ -214,7 +217,7 @@ impl Journal {
         &self,
         shard: u32,
         range: Range<u64>,
-        body: &mut dyn FnMut(&mut SegmentReader, Range<u64>) -> Result<bool, ReadError>,
+        body: &mut SegmentVisit<'_>,
     ) -> Result<(), ReadError> {
         let log = self.log(shard)?;
         if range.end > log.frontier() {

@@ -13,7 +13,7 @@ use crate::buffer::Pool;
 use crate::envelope::{Codings, Envelope, RequestFields, Route};
 use crate::limits::{MIB, PACKED_ENTRY_SIZE_MAX};
 use crate::ring::uring::Uring;
-use crate::ring::{Completion, Ring, Token};
+use crate::ring::{Completion, Ring};
 
 /// Beside the sources: the system's temporary folder may be memory without direct IO.
 fn folder() -> tempfile::TempDir {
@@ -82,7 +82,7 @@ impl Shard {
     fn turn(&mut self) {
         self.now += 1_000_000;
         self.writer.handle_mailbox();
-        self.writer.poll_commit(&mut self.ring, &mut self.pool, Token(0), self.now);
+        self.writer.poll_commit(&mut self.ring, &mut self.pool, self.now);
         self.ring.turn(Some(1_000_000)).unwrap();
         while let Some(event) = self.ring.next_event() {
             match event.completion {
@@ -91,9 +91,7 @@ impl Shard {
                         &mut self.ring,
                         &mut self.pool,
                         event.token.0,
-                        buffer,
-                        result,
-                        Token(0),
+                        (buffer, result),
                         self.now,
                     );
                 }
@@ -405,17 +403,17 @@ fn a_failed_write_poisons_and_nothing_is_tried_again() {
     let folder = folder();
     let (mut shard, _) = Shard::open(&options(folder.path(), true), 0);
     let ticket = shard.append(1, b"x");
-    shard.writer.poll_commit(&mut shard.ring, &mut shard.pool, Token(0), 1);
+    shard.writer.poll_commit(&mut shard.ring, &mut shard.pool, 1);
     shard.ring.turn(Some(100_000_000)).unwrap();
     let event = shard.ring.next_event().unwrap();
     let Completion::Wrote { buffer, .. } = event.completion else { panic!("{event:?}") };
     let error = crate::ring::Errno::IO;
-    shard.writer.handle_wrote(&mut shard.ring, &mut shard.pool, 0, buffer, Err(error), Token(0), 2);
+    shard.writer.handle_wrote(&mut shard.ring, &mut shard.pool, 0, (buffer, Err(error)), 2);
     assert_eq!(shard.writer.poisoned(), Some(error));
     assert!(shard.writer.durable() < ticket);
     let refused = shard.writer.append_packed(&[0; 20], b"y", &mut shard.pool);
     assert_eq!(refused, Err(super::write::AppendError::Poisoned));
-    shard.writer.poll_commit(&mut shard.ring, &mut shard.pool, Token(0), 3);
+    shard.writer.poll_commit(&mut shard.ring, &mut shard.pool, 3);
     shard.ring.turn(Some(1_000_000)).unwrap();
     assert!(shard.ring.next_event().is_none());
 }

@@ -83,6 +83,7 @@ pub struct Writer {
     stalled: bool,
     pieces: Vec<AlignedBuffer>,
     piece_states: Vec<PieceState>,
+    token: Token,
 }
 
 impl Writer {
@@ -112,7 +113,15 @@ impl Writer {
             stalled: false,
             pieces: Vec::with_capacity(64),
             piece_states: Vec::with_capacity(64),
+            token: Token(0),
         }
+    }
+
+    /// Names the writes and syncs of this writer in the ring's completions.
+    #[must_use]
+    pub const fn with_token(mut self, token: Token) -> Self {
+        self.token = token;
+        self
     }
 
     pub const fn alignment(&self) -> usize {
@@ -202,15 +211,10 @@ impl Writer {
         }
     }
 
-    /// Starts the next commit if there is something to commit and nothing in flight. `token` names
-    /// the writes: piece `i` has `Token(token.0 + i)`.
-    pub fn poll_commit(
-        &mut self,
-        ring: &mut impl Ring,
-        pool: &mut Pool,
-        token: Token,
-        now_nanos: u64,
-    ) {
+    /// Starts the next commit if there is something to commit and nothing in flight. Piece `i` is
+    /// written under [`Writer::token`] plus `i`.
+    pub fn poll_commit(&mut self, ring: &mut impl Ring, pool: &mut Pool, now_nanos: u64) {
+        let token = self.token;
         if self.in_flight.is_some() || self.poisoned.is_some() {
             return;
         }
@@ -281,11 +285,10 @@ impl Writer {
         ring: &mut impl Ring,
         pool: &mut Pool,
         index: u64,
-        buffer: AlignedBuffer,
-        result: Result<usize, Errno>,
-        token: Token,
+        (buffer, result): (AlignedBuffer, Result<usize, Errno>),
         now_nanos: u64,
     ) -> Option<u64> {
+        let token = self.token;
         let file = self.segment.ready.file;
         let in_flight = self.in_flight.as_mut()?;
         let piece = in_flight.pieces.get_mut(crate::limits::size(index))?;

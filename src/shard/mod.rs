@@ -62,7 +62,8 @@ fn connection_of(token: Token) -> ConnectionId {
     ConnectionId { slot: low(token.0), generation: low(token.0 >> 32) & 0x00ff_ffff }
 }
 
-const JOURNAL_TOKEN: Token = Token(kind::JOURNAL << 56);
+/// What the shard's writer must be made with.
+pub const JOURNAL_TOKEN: Token = Token(kind::JOURNAL << 56);
 
 struct Listener {
     descriptor: Descriptor,
@@ -173,12 +174,7 @@ impl<R: Ring> Shard<R> {
         self.retry_parked(now);
         self.flush_touched(now);
         self.ingest.writer.handle_mailbox();
-        self.ingest.writer.poll_commit(
-            &mut self.ring,
-            &mut self.pool,
-            JOURNAL_TOKEN,
-            now.monotonic_nanos,
-        );
+        self.ingest.writer.poll_commit(&mut self.ring, &mut self.pool, now.monotonic_nanos);
         self.counters.turns.add_own(1);
         self.counters.turn_nanos.set(now.monotonic_nanos);
         self.counters.body_bytes_lent.set(self.pool.lent() as u64);
@@ -258,10 +254,8 @@ impl<R: Ring> Shard<R> {
                 let nanos = self.ingest.writer.handle_wrote(
                     &mut self.ring,
                     &mut self.pool,
-                    event.token.0 & 0x00ff_ffff_ffff_ffff,
-                    buffer,
-                    result,
-                    JOURNAL_TOKEN,
+                    event.token.0 - JOURNAL_TOKEN.0,
+                    (buffer, result),
                     self.clock.now().monotonic_nanos,
                 );
                 self.handle_commit(nanos);
