@@ -1,3 +1,5 @@
+//! The splitter and the tape: every shape, every cut, every limit.
+
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
 
 use super::*;
