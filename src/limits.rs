@@ -90,6 +90,8 @@ pub const HISTOGRAM_BUCKET_COUNT_MAX: usize = 4 * KIB;
 
 /// Requests of one connection between head and reply.
 pub const PIPELINE_COUNT_MAX: usize = 16;
+/// Reply bytes that may wait for a peer that does not read: above it no further request is begun.
+pub const REPLIES_SIZE_MAX: usize = 64 * KIB;
 /// From the first byte of a head to its last.
 pub const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// Between a reply and the next head: longer than the 60 s at which metric readers export.

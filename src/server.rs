@@ -272,7 +272,7 @@ pub enum Ended {
 }
 
 impl Server {
-    /// Whether every shard has stopped by itself.
+    /// Whether every shard has stopped by itself: all journals failed, or a ring did.
     pub fn all_shards_ended(&self) -> bool {
         self.shards.iter().all(|(_, thread)| thread.is_finished())
     }
@@ -473,6 +473,7 @@ fn start_shards(shards: Shards<'_>) -> Result<Running, StartError> {
         let thread = std::thread::Builder::new()
             .name(format!("shard-{index}"))
             .spawn(move || {
+                let _guard = ExitOnPanic;
                 if let Some(cpu) = cpu {
                     let mut set = CpuSet::new();
                     set.set(cpu);
@@ -506,12 +507,28 @@ fn start_shards(shards: Shards<'_>) -> Result<Running, StartError> {
                     placement: Placement::new(index, loads, seed),
                     counters,
                 };
-                Shard::new(ring, parts).run()
+                Shard::new(ring, parts).run().inspect_err(|errno| {
+                    eprintln!("inrush: the ring of a shard failed ({errno}); exiting");
+                    std::process::abort();
+                })
             })
             .map_err(StartError::Thread)?;
         running.push((sender, thread));
     }
     Ok(running)
+}
+
+/// A shard that panicked would leave a listener that nobody serves. What is acknowledged is durable, so
+/// the whole process ends, for its supervisor to start it again.
+struct ExitOnPanic;
+
+impl Drop for ExitOnPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("inrush: a shard panicked; exiting, nothing acknowledged is lost");
+            std::process::abort();
+        }
+    }
 }
 
 /// A shard's own copy of keys and tenants, made on its thread.

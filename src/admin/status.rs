@@ -31,7 +31,7 @@ pub struct Readiness {
 }
 
 /// A shard whose turn is older than this is stuck.
-const TURN_MILLIS_MAX: u64 = 2_500;
+const TURN_MILLIS_MAX: u64 = 1_000;
 
 impl Status {
     pub fn new(

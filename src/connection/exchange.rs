@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::http::Version;
+use crate::envelope::Route;
 use crate::http::http1::reply::ReplyTo;
 use crate::limits::PIPELINE_COUNT_MAX;
 use crate::outcome::{Cause, RequestEcho};
@@ -57,8 +57,12 @@ impl Exchange {
         Self::new(&RequestEcho::default(), ReplyTo::UNREADABLE)
     }
 
-    pub const fn endpoint(&self) -> Option<Endpoint> {
-        self.endpoint
+    /// The route for counters and logs.
+    pub const fn route(&self) -> Option<Route> {
+        match self.endpoint {
+            Some(Endpoint::Ingest(route)) => Some(route),
+            _ => None,
+        }
     }
 
     pub fn echo(&self, now_millis: u64) -> RequestEcho<'_> {
@@ -71,10 +75,6 @@ impl Exchange {
             now_millis,
         }
     }
-
-    pub const fn is_http10(&self) -> bool {
-        matches!(self.reply_to.version, Version::Http10)
-    }
 }
 
 #[derive(Default)]
@@ -82,7 +82,6 @@ pub struct Pipeline {
     exchanges: VecDeque<Exchange>,
     /// Sequence number of the front.
     first: u64,
-    drained: bool,
     close_after_last: bool,
 }
 
@@ -115,7 +114,6 @@ impl Pipeline {
         let cause = self.exchanges.front()?.cause?;
         let mut exchange = self.exchanges.pop_front()?;
         self.first += 1;
-        self.drained = true;
         if self.close_after_last && self.exchanges.is_empty() {
             exchange.reply_to.close = true;
         }
@@ -127,21 +125,8 @@ impl Pipeline {
         self.exchanges.len() == 1 && self.exchanges.front().is_some_and(|e| e.cause.is_none())
     }
 
-    /// Whether a place became free since the last [`Pipeline::clear_drained`].
-    pub const fn has_drained(&self) -> bool {
-        self.drained
-    }
-
-    pub const fn clear_drained(&mut self) {
-        self.drained = false;
-    }
-
     /// The newest request's reply will say that the connection ends.
     pub const fn close_after_last(&mut self) {
         self.close_after_last = true;
-    }
-
-    pub const fn is_closing(&self) -> bool {
-        self.close_after_last
     }
 }

@@ -1,6 +1,7 @@
 //! HTTP/1.1 on a connection: heads, bodies, replies in order.
 
 use super::{BodyState, Connection, Context, Exchange, LargeJob, Phase, Records, Waiting};
+use crate::envelope::Route;
 use crate::http::head::RequestHead;
 use crate::http::http1::chunked::ChunkStep;
 use crate::http::http1::framing::{BodyFraming, body_framing, expects_continue, keeps_alive};
@@ -27,7 +28,8 @@ impl Connection {
             let rest = &bytes[used..];
             let step = match &mut self.phase {
                 Phase::ExpectHead { .. } => {
-                    if self.is_last || self.pipeline.is_full() {
+                    if !self.may_begin() {
+                        self.is_blocked = !self.is_last;
                         break;
                     }
                     self.consume_head(rest, context)
@@ -123,6 +125,8 @@ impl Connection {
             _ => None,
         };
         context.counters.requests[crate::counters::endpoint_index(ingested)].add_own(1);
+        // What follows a request that ends the connection is not a request.
+        self.is_last |= reply_to.close;
         let framing = match body_framing(head) {
             Ok(framing) => framing,
             Err(error) => {
@@ -134,7 +138,8 @@ impl Connection {
             Ok(expects) => expects,
             Err(error) => {
                 let sequence = self.pipeline.push(exchange);
-                return self.refuse(sequence, Cause::Head(error), framing, false, rest, context);
+                let cause = Cause::Head(error);
+                return self.refuse(sequence, ingested, cause, framing, rest, context);
             }
         };
         let admitted = match selected {
@@ -147,7 +152,14 @@ impl Connection {
         }
         let sequence = self.pipeline.push(exchange);
         match admitted {
-            Err(cause) => self.refuse(sequence, cause, framing, expects_continue, rest, context),
+            // A peer that waits for 100 may or may not send its body now: no way to tell.
+            Err(cause) if expects_continue => {
+                note_refusal(ingested, &cause, context);
+                self.pipeline.settle(sequence, cause);
+                self.end_with_linger(context.now);
+                rest.len()
+            }
+            Err(cause) => self.refuse(sequence, ingested, cause, framing, rest, context),
             Ok(admission) => {
                 self.continue_due = expects_continue && rest.is_empty();
                 self.accept(sequence, admission, framing, rest, context)
@@ -256,13 +268,13 @@ impl Connection {
         context: &mut Context<'_>,
     ) {
         let records = |kept| Records {
-            signal: admission.route.signal(),
+            route: admission.route,
             kept,
             counters: std::sync::Arc::clone(&admission.tenant.counters),
         };
         match taken {
             Taken::Refused(cause) => {
-                context.counters.refuse(Some(admission.route), cause.metric_label());
+                note_refusal(Some(admission.route), &cause, context);
                 self.pipeline.settle(sequence, cause);
             }
             Taken::Appended { ticket, verdict } => context.waiting.push_back(Waiting {
@@ -289,21 +301,20 @@ impl Connection {
     fn refuse(
         &mut self,
         sequence: u64,
+        route: Option<Route>,
         cause: Cause,
         framing: BodyFraming,
-        expects_continue: bool,
         rest: &[u8],
         context: &mut Context<'_>,
     ) -> usize {
-        self.count_refusal(&cause, context);
+        note_refusal(route, &cause, context);
         self.pipeline.settle(sequence, cause);
         match framing {
             BodyFraming::Empty => {
                 self.expect_head(context.now);
                 0
             }
-            // A peer that waits for 100 may or may not send its body now: no way to tell.
-            BodyFraming::Length(length) if length <= DISCARD_SIZE_MAX && !expects_continue => {
+            BodyFraming::Length(length) if length <= DISCARD_SIZE_MAX => {
                 self.phase = Phase::Discard { left: length };
                 self.since_nanos = context.now.monotonic_nanos;
                 0
@@ -317,8 +328,8 @@ impl Connection {
 
     /// Answers in the middle of a body and ends the connection.
     fn refuse_body(&mut self, cause: Cause, bytes: &[u8], context: &mut Context<'_>) -> usize {
-        self.count_refusal(&cause, context);
         if let Phase::ExpectBody { body } | Phase::AwaitBudget { body, .. } = &mut self.phase {
+            note_refusal(Some(body.admission.route), &cause, context);
             let sequence = body.sequence;
             if let Some(buffer) = body.take_buffer() {
                 context.pool.release(buffer);
@@ -331,23 +342,17 @@ impl Connection {
 
     fn refuse_framing(&mut self, exchange: Exchange, error: HeadError, context: &mut Context<'_>) {
         let cause = Cause::Head(error);
-        self.count_refusal(&cause, context);
+        note_refusal(exchange.route(), &cause, context);
         let sequence = self.pipeline.push(exchange);
         self.pipeline.settle(sequence, cause);
         self.end_with_linger(context.now);
     }
 
     fn refuse_unreadable(&mut self, cause: Cause, context: &mut Context<'_>) {
-        self.count_refusal(&cause, context);
+        note_refusal(None, &cause, context);
         let sequence = self.pipeline.push(Exchange::unreadable());
         self.pipeline.settle(sequence, cause);
         self.end_with_linger(context.now);
-    }
-
-    fn count_refusal(&self, cause: &Cause, context: &Context<'_>) {
-        if cause.is_refusal() {
-            context.counters.refuse(None, cause.metric_label());
-        }
     }
 
     /// After the replies that are due the connection ends; what still comes is read away.
@@ -371,7 +376,7 @@ impl Connection {
         if !self.pipeline.is_empty() {
             // Not the next reply: it goes without the repeated names.
             let sequence = self.pipeline.push(exchange);
-            return self.refuse(sequence, cause, framing, false, rest, context);
+            return self.refuse(sequence, None, cause, framing, rest, context);
         }
         render(echo, &cause, context.reply);
         encode(context.reply, exchange.reply_to, context.date, &mut self.out);
@@ -467,5 +472,12 @@ impl Connection {
             }
             Phase::Ended => {}
         }
+    }
+}
+
+fn note_refusal(route: Option<Route>, cause: &Cause, context: &mut Context<'_>) {
+    if cause.is_refusal() {
+        context.counters.refuse(route, cause.metric_label());
+        context.refusals.note(route, cause, context.now);
     }
 }

@@ -15,10 +15,12 @@
 mod body;
 mod exchange;
 mod http1;
+mod refusal_log;
 mod table;
 
 pub use body::BodyState;
 pub use exchange::{Exchange, Pipeline};
+pub use refusal_log::RefusalLog;
 pub use table::{ConnectionId, Table};
 
 use std::collections::VecDeque;
@@ -48,7 +50,7 @@ pub struct Waiting {
 /// What to count when the commit is durable.
 #[derive(Clone)]
 pub struct Records {
-    pub signal: crate::envelope::Signal,
+    pub route: crate::envelope::Route,
     pub kept: u64,
     pub counters: std::sync::Arc<crate::counters::TenantCounters>,
 }
@@ -72,6 +74,7 @@ pub struct Context<'a> {
     pub reply: &'a mut Reply,
     pub date: &'a DateField,
     pub counters: &'a ShardCounters,
+    pub refusals: &'a mut RefusalLog,
     pub options: &'a HeadOptions,
     pub now: Now,
 }
@@ -150,6 +153,8 @@ pub struct Connection {
     is_last: bool,
     half_closed: bool,
     continue_due: bool,
+    /// Bytes of a further request wait in the stash until it may be begun.
+    is_blocked: bool,
     /// When the present wait began, monotonic.
     since_nanos: u64,
     send_since_nanos: u64,
@@ -157,6 +162,8 @@ pub struct Connection {
     /// Operations whose last completion is still to come.
     operations: u32,
     pub is_closing: bool,
+    /// The close is on its way: the descriptor is not ours any more.
+    is_closed: bool,
 }
 
 impl Connection {
@@ -177,6 +184,8 @@ impl Connection {
             is_last: false,
             half_closed: false,
             continue_due: false,
+            is_blocked: false,
+            is_closed: false,
             since_nanos: now.monotonic_nanos,
             send_since_nanos: now.monotonic_nanos,
             head_begun: false,
@@ -299,17 +308,17 @@ impl Connection {
         if before == 0 && !self.out.is_empty() && !self.is_sending {
             self.send_since_nanos = context.now.monotonic_nanos;
         }
-        // Room in the pipeline again.
-        if !self.stash.is_empty()
-            && matches!(self.phase, Phase::ExpectHead { .. })
-            && !self.is_last
-            && !self.pipeline.is_full()
-            && self.pipeline.has_drained()
-        {
-            self.pipeline.clear_drained();
+        if self.is_blocked && self.may_begin() {
+            self.is_blocked = false;
             self.resume(context);
             self.write_replies(context);
         }
+    }
+
+    /// Whether a further request may be begun: the last one is not read yet, the pipeline has room,
+    /// and the peer takes its replies.
+    fn may_begin(&self) -> bool {
+        !self.is_last && !self.pipeline.is_full() && self.out.len() <= limits::REPLIES_SIZE_MAX
     }
 
     /// Bytes to send, if there are some and none are being sent.
@@ -348,9 +357,10 @@ impl Connection {
             return ReceiveStep::Nothing;
         }
         match &self.phase {
-            Phase::ExpectHead { .. } if self.is_last => ReceiveStep::Nothing,
             // Pipelined bytes wait in the stash; nothing more is read until they are used.
-            Phase::ExpectHead { .. } if self.pipeline.is_full() => ReceiveStep::Nothing,
+            Phase::ExpectHead { .. } if self.is_blocked || !self.may_begin() => {
+                ReceiveStep::Nothing
+            }
             Phase::ExpectHead { .. } => ReceiveStep::Small { multishot: !self.prefers_single },
             Phase::ExpectBody { body } => match body.in_place_end() {
                 Some(end) => ReceiveStep::Into { end },
@@ -401,12 +411,14 @@ impl Connection {
         if replied && self.is_last && !matches!(self.phase, Phase::Linger { .. }) {
             self.is_closing = true;
         }
-        self.is_closing && self.operations == 0
+        let due = self.is_closing && self.operations == 0 && !self.is_closed;
+        self.is_closed |= due;
+        due
     }
 
     /// Operations that keep a closing connection open must be cut short.
     pub const fn needs_shutdown(&self) -> bool {
-        self.is_closing && self.is_sending
+        self.is_closing && self.is_sending && !self.is_closed
     }
 
     pub fn is_idle(&self) -> bool {

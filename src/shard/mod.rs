@@ -16,7 +16,9 @@ use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
 use crate::buffer::Pool;
-use crate::connection::{Connection, ConnectionId, Context, LargeJob, ReceiveStep, Table, Waiting};
+use crate::connection::{
+    Connection, ConnectionId, Context, LargeJob, ReceiveStep, RefusalLog, Table, Waiting,
+};
 use crate::counters::ShardCounters;
 use crate::http::http1::head::HeadOptions;
 use crate::http::http1::reply::DateField;
@@ -98,6 +100,7 @@ pub struct Shard<R: Ring> {
     parked: usize,
     draining_since: Option<u64>,
     ids: Vec<ConnectionId>,
+    refusals: RefusalLog,
 }
 
 /// What a shard is made of, besides its ring.
@@ -146,6 +149,7 @@ impl<R: Ring> Shard<R> {
             parked: 0,
             draining_since: None,
             ids: Vec::with_capacity(1024),
+            refusals: RefusalLog::default(),
         }
     }
 
@@ -182,12 +186,8 @@ impl<R: Ring> Shard<R> {
     }
 
     fn wait_nanos(&self, now: Now) -> Option<u64> {
-        let sweep = if self.table.is_empty() && self.draining_since.is_none() {
-            // Nobody has a deadline; a second keeps the watchdog's view of turns fresh.
-            1_000_000_000
-        } else {
-            SWEEP_NANOS
-        };
+        // Also without connections: the watchdog wants to see turns.
+        let sweep = SWEEP_NANOS;
         let until = |deadline: u64| deadline.saturating_sub(now.monotonic_nanos);
         let commit = self.ingest.writer.deadline().map_or(sweep, until);
         let accept = self
@@ -292,6 +292,7 @@ impl<R: Ring> Shard<R> {
             reply: &mut self.reply,
             date: &self.date,
             counters: &self.counters,
+            refusals: &mut self.refusals,
             options: &self.head_options,
             now,
         };
@@ -384,7 +385,7 @@ impl<R: Ring> Shard<R> {
         while self.waiting.front().is_some_and(|waiting| waiting.ticket <= durable) {
             let Some(waiting) = self.waiting.pop_front() else { break };
             let records = &waiting.records;
-            records.counters.add_own(records.signal, records.kept);
+            records.counters.add_own(records.route.signal(), records.kept);
             self.settle(waiting.connection, waiting.sequence, waiting.cause);
         }
         if self.ingest.writer.poisoned().is_some() {
@@ -466,12 +467,13 @@ impl<R: Ring> Shard<R> {
                 });
             }
             Taken::Refused(cause) => {
-                self.counters.refuse(None, cause.metric_label());
+                let route = records.route;
+                self.counters.refuse(Some(route), cause.metric_label());
+                self.refusals.note(Some(route), &cause, now);
                 self.settle(connection, sequence, cause);
             }
             Taken::Large { entry } => self.pool.release(entry),
         }
-        let _ = now;
     }
 
     fn begin_drain(&mut self, now: Now) {
