@@ -109,6 +109,13 @@ impl Pipeline {
         }
     }
 
+    /// Forgets the newest request: its body will never be complete.
+    pub fn abandon(&mut self, sequence: u64) {
+        if self.first + self.exchanges.len() as u64 == sequence + 1 {
+            self.exchanges.pop_back();
+        }
+    }
+
     /// The oldest request, if it has its answer.
     pub fn pop_settled(&mut self) -> Option<(Exchange, Cause)> {
         let cause = self.exchanges.front()?.cause?;

@@ -232,6 +232,10 @@ impl Connection {
     /// The peer sends no more (`FIN`), or the socket failed.
     pub fn handle_end(&mut self, context: &mut Context<'_>, failed: bool) {
         self.peer_ended = true;
+        if let Phase::ExpectBody { body } | Phase::AwaitBudget { body, .. } = &self.phase {
+            // Half a request has no answer; those before it still get theirs.
+            self.pipeline.abandon(body.sequence);
+        }
         self.release_body(context.pool);
         self.phase = Phase::Ended;
         self.stash.clear();

@@ -35,6 +35,8 @@ struct State {
     write_faults: VecDeque<Errno>,
     /// The next writes take at most this many bytes.
     write_size_max: Option<usize>,
+    /// Writes stay pending.
+    writes_held: bool,
     /// Sends take at most this many bytes.
     send_size_max: Option<usize>,
 }
@@ -106,6 +108,11 @@ impl World {
 
     pub fn limit_writes(&self, size_max: Option<usize>) {
         self.state.borrow_mut().write_size_max = size_max;
+    }
+
+    /// A device that takes its time: no write completes until it is released.
+    pub fn hold_writes(&self, held: bool) {
+        self.state.borrow_mut().writes_held = held;
     }
 
     pub fn limit_sends(&self, size_max: Option<usize>) {
@@ -243,6 +250,7 @@ impl Simulated {
                 self.emit(token, Completion::Sent { buffer: bytes, result });
                 None
             }
+            pending @ Pending::Write { .. } if state.writes_held => Some(pending),
             Pending::Write { file, offset, buffer, from } => {
                 let result = match state.write_faults.pop_front() {
                     Some(error) => Err(error),

@@ -6,6 +6,8 @@
 mod large;
 mod mailbox;
 mod placement;
+#[cfg(test)]
+mod tests;
 
 pub use large::{LargeBodies, LargeDone};
 pub use mailbox::{Mailbox, Sender, mailbox};
