@@ -16,6 +16,8 @@ mod generated;
 mod otlp_logs;
 #[path = "differential/otlp_logs_traps.rs"]
 mod otlp_logs_traps;
+#[path = "differential/recorded.rs"]
+mod recorded;
 #[path = "differential/remote_write.rs"]
 mod remote_write;
 #[path = "differential/remote_write_traps.rs"]
