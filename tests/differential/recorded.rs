@@ -10,7 +10,7 @@ use crate::support::messages::opentelemetry::proto::collector::logs::v1::ExportL
 use crate::support::messages::prometheus::WriteRequest;
 use crate::{otlp_logs, remote_write};
 
-/// Prometheus 2.42 of Debian, scraping itself: its first request.
+/// Prometheus 2.42 of Debian, scraping itself: its first samples.
 const SAMPLES: &[u8] = include_bytes!("../vectors/prometheus-2.42-samples.snappy");
 /// The same Prometheus: metadata in a request of its own.
 const METADATA: &[u8] = include_bytes!("../vectors/prometheus-2.42-metadata.snappy");
@@ -33,7 +33,8 @@ fn agree(pair: &Pair, payload: &[u8], name: &str) {
 fn samples_of_prometheus() {
     let payload = payload(Coding::Snappy, SAMPLES);
     let message = WriteRequest::decode(&payload[..]).unwrap();
-    assert!(message.timeseries.len() > 100 && message.metadata.is_empty());
+    let counts = (message.timeseries.len(), message.metadata.len());
+    assert!(counts.0 > 100 && counts.1 == 0, "{counts:?}");
     agree(&remote_write::PAIR, &payload, "samples of Prometheus");
 }
 
