@@ -8,9 +8,7 @@ row.
 import base64
 import json
 import logging
-import time
 
-from opentelemetry import trace
 from opentelemetry.exporter.otlp.proto.http import Compression
 from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
 from opentelemetry._logs import LogRecord, SeverityNumber
@@ -123,13 +121,12 @@ def send(server, compression, headers):
             attributes={"body.kind": name},
         ))
     # Enough for several requests, and for a body that is worth compressing.
-    before = time.time_ns()
     for index in range(2000):
         logger.emit(LogRecord(observed_timestamp=TIME + index, body=f"row {index}", attributes={"index": index}))
     assert logs.force_flush(), "flushed"
     logs.shutdown()
     assert exporter.results and set(exporter.results) == {LogRecordExportResult.SUCCESS}, exporter.results
-    return service, context, before
+    return service, context
 
 
 def check(server, service, context):
@@ -181,14 +178,13 @@ def check(server, service, context):
 def main():
     logging.disable(logging.CRITICAL)  # The SDK tells of the refusal that is provoked.
     server = Server(WORK)
-    sent = {}
     for compression, headers, way in [
         (Compression.NoCompression, {"apikey": KEY}, "apikey"),
         (Compression.Gzip, {"Authorization": BASIC}, "Basic"),
         (Compression.Deflate, {"apikey": KEY}, "apikey"),
     ]:
         with scenario(f"OpenTelemetry SDK logs, {compression.value}, key by {way}") as remarks:
-            service, context, _ = send(server, compression, headers)
+            service, context = send(server, compression, headers)
             server.wait_until_stored()
             check(server, service, context)
             remarks.append(f"{1 + len(BODIES) + 2000} rows")

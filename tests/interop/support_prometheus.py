@@ -2,13 +2,16 @@
 
 import http.server
 import json
+import random
 import struct
 import threading
 import time
 import urllib.parse
 import urllib.request
 
-from support import STALE, TENANT, equal, free_port, spawn, terminate, wait_for
+from support import (
+    KEY, STALE, TENANT, WORK, Server, equal, free_port, scenario, spawn, terminate, wait_for,
+)
 
 NATIVE_LATENCIES = 5  # Buckets of the native histogram, all in one span.
 
@@ -213,6 +216,12 @@ class Prometheus:
         assert found, f"Prometheus has no metric {name}"
         return sum(float(line.rsplit(" ", 1)[1]) for line in found)
 
+    def wait_until_read(self, snapshot):
+        """Its queue is fed from the write-ahead log, a moment behind: waits until it is past the
+        snapshot. What is in the queue then is flushed by `stop`."""
+        name = "prometheus_remote_storage_queue_highest_sent_timestamp_seconds"
+        wait_for("Prometheus to send the snapshot", lambda: self.own_metric(name) > snapshot.time)
+
     def stop(self):
         """SIGTERM: the queue is flushed before it exits."""
         equal(terminate(self.child, 60), 0, "exit code of Prometheus")
@@ -323,3 +332,55 @@ class Stored:
             for place, rows in self.samples.items()
             if labels_filter(dict(place[0])) and any(row["ValueBits"] == STALE for row in rows)
         }
+
+
+# --- a server that goes away while Prometheus writes ---------------------------------------------
+
+INTERRUPTIONS = 4
+SAMPLES_PER_REQUEST = 100
+
+
+def interrupt(name, end, most_doubled):
+    """Starts the server again and again after `end(server)` and lets Prometheus catch up. Each
+    sample of its API must then be stored, nothing else but stale markers, and no more doubles than
+    `most_doubled` in all."""
+    seed = random.randrange(2**32)
+    chance = random.Random(seed)
+    address = f"127.0.0.1:{free_port()}"
+    server = Server(WORK, http=address)
+    target = Target()
+
+    def wait_for_requests():
+        wait_for("requests to arrive", lambda: server.metric("inrush_records_total") > 1000)
+
+    with scenario(f"Prometheus remote write: {INTERRUPTIONS} {name}, seed {seed}") as remarks:
+        prometheus = Prometheus(
+            WORK, server, target, interval="200ms",
+            auth=f"basic_auth: {{username: groundcover, password: {KEY}}}",
+            # Small requests, so that one is under way whenever the end comes.
+            queue=f"max_shards: 1, max_samples_per_send: {SAMPLES_PER_REQUEST}, "
+            "batch_send_deadline: 100ms, max_backoff: 200ms",
+        )
+        for _ in range(INTERRUPTIONS):
+            wait_for_requests()
+            time.sleep(chance.uniform(0.3, 1.0))
+            end(server)
+            time.sleep(chance.uniform(0.0, 0.5))
+            server = Server(WORK, http=address)
+        wait_for_requests()
+        snapshot = Snapshot(prometheus)
+        prometheus.wait_until_read(snapshot)
+        counters = "prometheus_remote_storage_samples_"
+        equal(prometheus.own_metric(counters + "failed_total"), 0, "samples that Prometheus gave up")
+        equal(prometheus.own_metric(counters + "dropped_total"), 0, "samples that it dropped")
+        retried = prometheus.own_metric(counters + "retried_total")
+        assert retried > 0, "Prometheus has never met a server that was away"
+        server.assert_healthy()
+        prometheus.stop()
+        server.stop()
+
+        stored = Stored(server)
+        doubled = stored.assert_holds(snapshot, most_doubled)
+        most = max(len(rows) for rows in stored.samples.values())
+        assert most <= 1 + INTERRUPTIONS, f"a sample stands there {most} times"
+        remarks.append(f"{len(snapshot.samples)} samples, {retried:g} sent again, {doubled} doubled")
