@@ -8,6 +8,7 @@ mod codings;
 mod decode_json_logs;
 mod decode_otlp;
 mod decode_remote_write;
+mod journal;
 
 fn main() {
     let mut criterion = criterion::Criterion::default().configure_from_args();
@@ -15,5 +16,6 @@ fn main() {
     decode_remote_write::bench(&mut criterion);
     decode_otlp::bench(&mut criterion);
     decode_json_logs::bench(&mut criterion);
+    journal::bench(&mut criterion);
     criterion.final_summary();
 }
