@@ -11,6 +11,7 @@ mod decode_json_logs;
 mod decode_otlp;
 mod decode_remote_write;
 mod head;
+mod journal;
 #[path = "../tests/support/mod.rs"]
 mod support;
 
@@ -22,6 +23,7 @@ fn main() {
     decode_remote_write::bench(&mut criterion);
     decode_otlp::bench(&mut criterion);
     decode_json_logs::bench(&mut criterion);
+    journal::bench(&mut criterion);
     columns::bench(&mut criterion);
     criterion.final_summary();
 }

@@ -104,7 +104,14 @@ const REGIONS: &[&str] = &["eu-central-1", "us-east-1", "ap-southeast-2"];
 /// A decoded `prometheus.WriteRequest`: `samples` samples, each in a TimeSeries of its own with ten
 /// labels, about 350 bytes each.
 pub fn remote_write(seed: u64, samples: usize) -> Vec<u8> {
-    let mut random = Random::new(seed);
+    remote_write_of(seed, seed ^ 0x5eed, samples)
+}
+
+/// The same with seeds of its own for the series and for their values: a sender's next scrape has the
+/// same `series_seed` and another `value_seed`.
+pub fn remote_write_of(series_seed: u64, value_seed: u64, samples: usize) -> Vec<u8> {
+    let mut random = Random::new(series_seed);
+    let mut values = Random::new(value_seed);
     let mut request = Message::default();
     for index in 0..samples {
         let service = random.pick(SERVICES);
@@ -127,8 +134,8 @@ pub fn remote_write(seed: u64, samples: usize) -> Vec<u8> {
             ("pod", format!("{service}-{}-{}", random.hex(10), random.hex(5))),
             ("service", service.to_owned()),
         ];
-        let value = random.below(1_000_000) as f64 / 16.0;
-        let timestamp = EPOCH_SECONDS * 1000 + random.below(15_000) as u64;
+        let value = values.below(1_000_000) as f64 / 16.0;
+        let timestamp = EPOCH_SECONDS * 1000 + values.below(15_000) as u64;
         request.message(1, |series| {
             for (name, value) in &labels {
                 series.message(1, |label| {

@@ -1,5 +1,7 @@
 //! JSON log bodies for benches and load: seeded, so that every run and every rival gets the same.
 
+#![allow(dead_code, reason = "each of the programs that include this file uses a part of it")]
+
 use std::io::Write;
 
 /// xorshift64*.

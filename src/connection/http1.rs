@@ -190,7 +190,14 @@ impl Connection {
             return body.len();
         }
         let alignment = context.ingest.writer.alignment();
-        let mut body = Box::new(BodyState::new(admission, sequence, length, alignment));
+        let state = BodyState::new(admission, sequence, length, alignment);
+        let mut body = match self.spare_body.take() {
+            Some(mut body) => {
+                *body = state;
+                body
+            }
+            None => Box::new(state),
+        };
         self.since_nanos = context.now.monotonic_nanos;
         match context.pool.acquire_body(body.needed()) {
             Ok(buffer) => {
@@ -258,6 +265,7 @@ impl Connection {
         let arrival = context.now.wall_nanos;
         let taken = context.ingest.take_entry(&body.admission, buffer, arrival, context.pool);
         self.handle_taken(body.sequence, &body.admission, taken, context);
+        self.spare_body = Some(body);
     }
 
     fn handle_taken(

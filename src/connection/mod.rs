@@ -141,6 +141,8 @@ pub struct Connection {
     out: Vec<u8>,
     /// The vector that is being sent comes back here.
     spare: Vec<u8>,
+    /// Of the last body that came in parts, for the next one.
+    spare_body: Option<Box<BodyState>>,
     is_sending: bool,
     sent: usize,
     memo: Memo,
@@ -176,6 +178,7 @@ impl Connection {
             pipeline: Pipeline::default(),
             out: Vec::new(),
             spare: Vec::new(),
+            spare_body: None,
             is_sending: false,
             sent: 0,
             memo: Memo::new(),

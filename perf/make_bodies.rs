@@ -1,0 +1,206 @@
+//! Writes the bodies that `perf/run` sends, in the codings that typical senders use, and the wrk
+//! scripts that send them.
+//!
+//! `make_bodies DIR KEY [--quick]`. One folder a body kind: `NNN.body` as sent, `NNN.payload` decoded
+//! (for `decode_cost`), `wrk.lua`. The same arguments make the same bytes.
+//!
+//! *cold*: many bodies with seeds of their own, so that series and texts are new for as long as the
+//! set lasts. *warm*: few bodies, and for remote write the same series in all of them.
+
+#![allow(clippy::unwrap_used, reason = "a tool may panic")]
+
+mod bodies;
+mod bodies_json;
+
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+/// Samples of Prometheus' default `max_samples_per_send`.
+const SAMPLES: usize = 2_000;
+/// A few batches of the SDKs' 512, as a collector's exporter joins them.
+const OTLP_RECORDS: usize = 500;
+const JSON_RECORDS: usize = 1_000;
+
+struct Kind {
+    name: &'static str,
+    path: &'static str,
+    records: usize,
+    headers: &'static [(&'static str, &'static str)],
+    coding: Option<&'static str>,
+    /// Distinct bodies.
+    count: usize,
+    make: fn(u64) -> Vec<u8>,
+}
+
+const PROTOBUF: (&str, &str) = ("Content-Type", "application/x-protobuf");
+const REMOTE_WRITE: &[(&str, &str)] =
+    &[PROTOBUF, ("X-Prometheus-Remote-Write-Version", "0.1.0"), ("User-Agent", "Prometheus/3.5.0")];
+const OTLP: &[(&str, &str)] = &[PROTOBUF, ("User-Agent", "OTel-OTLP-Exporter-Go/1.38.0")];
+const JSON: &[(&str, &str)] =
+    &[("Content-Type", "application/json"), ("User-Agent", "Vector/0.50")];
+
+const KINDS: &[Kind] = &[
+    Kind {
+        name: "remote_write-warm",
+        path: "/api/v1/write",
+        records: SAMPLES,
+        headers: REMOTE_WRITE,
+        coding: Some("snappy"),
+        count: 16,
+        make: |seed| bodies::remote_write_of(1, seed, SAMPLES),
+    },
+    Kind {
+        name: "remote_write-cold",
+        path: "/api/v1/write",
+        records: SAMPLES,
+        headers: REMOTE_WRITE,
+        coding: Some("snappy"),
+        count: 192,
+        make: |seed| bodies::remote_write(1000 + seed, SAMPLES),
+    },
+    Kind {
+        name: "otlp_logs-gzip-warm",
+        path: "/v1/logs",
+        records: OTLP_RECORDS,
+        headers: OTLP,
+        coding: Some("gzip"),
+        count: 16,
+        make: |seed| bodies::otlp_logs(seed, OTLP_RECORDS),
+    },
+    Kind {
+        name: "otlp_logs-gzip-cold",
+        path: "/v1/logs",
+        records: OTLP_RECORDS,
+        headers: OTLP,
+        coding: Some("gzip"),
+        count: 192,
+        make: |seed| bodies::otlp_logs(1000 + seed, OTLP_RECORDS),
+    },
+    Kind {
+        name: "otlp_logs-identity-cold",
+        path: "/v1/logs",
+        records: OTLP_RECORDS,
+        headers: OTLP,
+        coding: None,
+        count: 192,
+        make: |seed| bodies::otlp_logs(1000 + seed, OTLP_RECORDS),
+    },
+    Kind {
+        name: "json_logs-identity-warm",
+        path: "/json/logs",
+        records: JSON_RECORDS,
+        headers: JSON,
+        coding: None,
+        count: 16,
+        make: |seed| bodies_json::json_logs(2 * seed + 1, JSON_RECORDS),
+    },
+    Kind {
+        name: "json_logs-identity-cold",
+        path: "/json/logs",
+        records: JSON_RECORDS,
+        headers: JSON,
+        coding: None,
+        count: 192,
+        make: |seed| bodies_json::json_logs(2 * seed + 1001, JSON_RECORDS),
+    },
+    Kind {
+        name: "json_logs-gzip-cold",
+        path: "/json/logs",
+        records: JSON_RECORDS,
+        headers: JSON,
+        coding: Some("gzip"),
+        count: 192,
+        make: |seed| bodies_json::json_logs(2 * seed + 1001, JSON_RECORDS),
+    },
+];
+
+fn encode(coding: Option<&str>, payload: &[u8]) -> Vec<u8> {
+    match coding {
+        Some("snappy") => snap::raw::Encoder::new().compress_vec(payload).unwrap(),
+        Some("gzip") => {
+            // The level that Go's and Rust's gzip writers choose by default.
+            let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+            encoder.write_all(payload).unwrap();
+            encoder.finish().unwrap()
+        }
+        _ => payload.to_vec(),
+    }
+}
+
+/// Requests are put together once; sending one is a table look-up. The results go to stderr as JSON.
+fn wrk_script(kind: &Kind, count: usize, key: &str) -> String {
+    let mut script = format!("-- {}: {count} bodies of {} records.\n", kind.name, kind.records);
+    script.push_str("local folder = debug.getinfo(1, \"S\").source:match(\"^@(.*)/[^/]*$\")\n");
+    script.push_str("local headers = {\n");
+    let coding = kind.coding.map(|coding| ("Content-Encoding", coding));
+    for (name, value) in kind.headers.iter().copied().chain(coding).chain([("apikey", key)]) {
+        script.push_str(&format!("  [\"{name}\"] = \"{value}\",\n"));
+    }
+    script.push_str(&format!(
+        r#"}}
+local requests, next_request = {{}}, 0
+
+function init(arguments)
+  for index = 0, {last} do
+    local file = assert(io.open(string.format("%s/%03d.body", folder, index), "rb"))
+    requests[index] = wrk.format("POST", "{path}", headers, file:read("*a"))
+    file:close()
+  end
+end
+
+function request()
+  next_request = (next_request + 1) % {count}
+  return requests[next_request]
+end
+
+function done(summary, latency)
+  io.stderr:write(string.format(
+    '{{"requests":%d,"microseconds":%d,"refused":%d,"failed":%d,"p50_us":%d,"p99_us":%d}}\n',
+    summary.requests, summary.duration, summary.errors.status,
+    summary.errors.connect + summary.errors.read + summary.errors.write + summary.errors.timeout,
+    latency:percentile(50), latency:percentile(99)))
+end
+"#,
+        last = count - 1,
+        path = kind.path,
+    ));
+    script
+}
+
+fn main() {
+    let mut arguments = std::env::args().skip(1);
+    let folder = arguments.next().expect("make_bodies DIR KEY [--quick]");
+    let key = arguments.next().expect("make_bodies DIR KEY [--quick]");
+    let quick = arguments.next().is_some();
+    let mut list = Vec::new();
+    for kind in KINDS {
+        let count = if quick { kind.count.min(64) } else { kind.count };
+        let folder = Path::new(&folder).join(kind.name);
+        fs::create_dir_all(&folder).unwrap();
+        let (mut payload_size, mut body_size) = (0, 0);
+        for index in 0..count {
+            let payload = (kind.make)(index as u64);
+            let body = encode(kind.coding, &payload);
+            payload_size += payload.len();
+            body_size += body.len();
+            fs::write(folder.join(format!("{index:03}.payload")), &payload).unwrap();
+            fs::write(folder.join(format!("{index:03}.body")), &body).unwrap();
+        }
+        fs::write(folder.join("wrk.lua"), wrk_script(kind, count, &key)).unwrap();
+        list.push(serde_json::json!({
+            "name": kind.name,
+            "records": kind.records,
+            "bodies": count,
+            "coding": kind.coding.unwrap_or("identity"),
+            "payload_bytes_per_record": payload_size / (count * kind.records),
+            "body_bytes_per_record": body_size / (count * kind.records),
+            "body_bytes": body_size / count,
+        }));
+    }
+    let list = serde_json::to_string_pretty(&list).unwrap();
+    fs::write(Path::new(&folder).join("kinds.json"), list).unwrap();
+}

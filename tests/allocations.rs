@@ -1,0 +1,198 @@
+//! No allocation per request in steady state: the whole server runs in this process, its allocator
+//! counts what shard threads ask for while warm bodies of the three protocols come in.
+//!
+//! What is at stake: an allocator's lock or page fault between socket and reply, on the thread that
+//! every connection of a core waits for.
+
+#![allow(unsafe_code, reason = "a global allocator cannot be implemented without")]
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests")]
+
+#[path = "../perf/bodies.rs"]
+mod bodies;
+#[path = "../perf/bodies_json.rs"]
+mod bodies_json;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::backtrace::Backtrace;
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use inrush::config::{Config, Size};
+
+static COUNTS: AtomicBool = AtomicBool::new(false);
+static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
+/// Where the first of them were made, and how many of each.
+static PLACES: Mutex<BTreeMap<String, u64>> = Mutex::new(BTreeMap::new());
+const TOLD_MAX: u64 = 2000;
+
+thread_local! {
+    /// The allocator is telling about an allocation, which allocates.
+    static TELLING: Cell<bool> = const { Cell::new(false) };
+}
+
+struct Counting;
+
+fn is_shard() -> bool {
+    let mut name = [0u8; 16];
+    // SAFETY: PR_GET_NAME writes at most 16 bytes to the place given.
+    unsafe { libc::prctl(libc::PR_GET_NAME, name.as_mut_ptr()) };
+    name.starts_with(b"shard-")
+}
+
+fn note() {
+    if !COUNTS.load(Ordering::Relaxed) || TELLING.get() || !is_shard() {
+        return;
+    }
+    TELLING.set(true);
+    if ALLOCATIONS.fetch_add(1, Ordering::Relaxed) < TOLD_MAX {
+        let stack = Backtrace::force_capture().to_string();
+        let ours: Vec<_> = stack.lines().filter(|line| line.contains(" ./src/")).take(3).collect();
+        *PLACES.lock().unwrap().entry(ours.join("\n")).or_default() += 1;
+    }
+    TELLING.set(false);
+}
+
+// SAFETY: everything is handed to the system's allocator as it came.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        note();
+        // SAFETY: the caller's promise.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        note();
+        // SAFETY: the caller's promise.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn realloc(&self, place: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        note();
+        // SAFETY: the caller's promise.
+        unsafe { System.realloc(place, layout, size) }
+    }
+
+    unsafe fn dealloc(&self, place: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promise.
+        unsafe { System.dealloc(place, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+struct Body {
+    what: &'static str,
+    request: Vec<u8>,
+}
+
+fn request(what: &'static str, path: &str, key: &str, headers: &str, body: &[u8]) -> Body {
+    let mut request = format!(
+        "POST {path} HTTP/1.1\r\nHost: inrush\r\napikey: {key}\r\n{headers}Content-Length: {}\r\n\r\n",
+        body.len()
+    )
+    .into_bytes();
+    request.extend_from_slice(body);
+    Body { what, request }
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// Each protocol with a body that comes whole with its head, one that is packed, and an extent.
+fn requests(key: &str) -> Vec<Body> {
+    let remote_write = "Content-Type: application/x-protobuf\r\nContent-Encoding: snappy\r\n\
+                        X-Prometheus-Remote-Write-Version: 0.1.0\r\n";
+    let protobuf = "Content-Type: application/x-protobuf\r\n";
+    let protobuf_gzip = "Content-Type: application/x-protobuf\r\nContent-Encoding: gzip\r\n";
+    let json = "Content-Type: application/json\r\n";
+    let json_gzip = "Content-Type: application/json\r\nContent-Encoding: gzip\r\n";
+    let mut requests = Vec::new();
+    for (what, records) in [("small", 5), ("packed", 60), ("extent", 2000)] {
+        let samples = bodies::remote_write(7, records);
+        let samples = snap::raw::Encoder::new().compress_vec(&samples).unwrap();
+        requests.push(request(what, "/api/v1/write", key, remote_write, &samples));
+        let logs = bodies::otlp_logs(7, records);
+        requests.push(request(what, "/v1/logs", key, protobuf, &logs));
+        requests.push(request(what, "/v1/logs", key, protobuf_gzip, &gzip(&logs)));
+        let logs = bodies_json::json_logs(7, records);
+        requests.push(request(what, "/json/logs", key, json, &logs));
+        requests.push(request(what, "/json/logs", key, json_gzip, &gzip(&logs)));
+    }
+    requests
+}
+
+fn exchange(stream: &mut TcpStream, request: &Body) {
+    stream.write_all(&request.request).unwrap();
+    let mut reply = [0; 4096];
+    let mut length = 0;
+    loop {
+        length += stream.read(&mut reply[length..]).unwrap();
+        let text = std::str::from_utf8(&reply[..length]).unwrap();
+        let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+        assert!(head.starts_with("HTTP/1.1 20"), "{}: {text}", request.what);
+        let announced = head.to_ascii_lowercase();
+        let announced = announced.lines().find_map(|line| line.strip_prefix("content-length:"));
+        if body.len() == announced.map_or(0, |length| length.trim().parse().unwrap()) {
+            return;
+        }
+    }
+}
+
+#[test]
+fn a_warm_request_allocates_nothing() {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let mut config = Config {
+        data_dir: folder.path().join("data"),
+        http: vec!["127.0.0.1:0".parse().unwrap()],
+        admin: "127.0.0.1:0".parse().unwrap(),
+        shards: 1,
+        store_workers: 1,
+        ..Config::default()
+    };
+    // Smaller than what is sent, so that a change of segments is among it.
+    config.journal.segment_size = Size(66 << 20);
+    let started = inrush::server::start(config).unwrap();
+    let key = started.first_key.clone().unwrap();
+    let requests = requests(&key);
+
+    let mut streams: Vec<_> = (0..4)
+        .map(|_| {
+            let stream = TcpStream::connect(started.http[0]).unwrap();
+            stream.set_nodelay(true).unwrap();
+            stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+            stream
+        })
+        .collect();
+    let mut sent = 0;
+    let mut round = |rounds: usize| {
+        for index in 0..rounds * requests.len() {
+            let stream = &mut streams[(index / 3) % 4];
+            exchange(stream, &requests[index % requests.len()]);
+            sent += requests[index % requests.len()].request.len();
+        }
+    };
+    // The list that tells followers of a new segment takes memory for 31 of them at a time, so the
+    // first change of segments is part of the warm-up.
+    round(45);
+    COUNTS.store(true, Ordering::SeqCst);
+    round(60);
+    COUNTS.store(false, Ordering::SeqCst);
+    assert!(sent > 2 * (66 << 20), "a segment in either part: {sent}");
+    let allocations = ALLOCATIONS.load(Ordering::SeqCst);
+    let places = PLACES.lock().unwrap();
+    let told: Vec<_> = places.iter().map(|(place, count)| format!("{count} ×\n{place}")).collect();
+    assert_eq!(allocations, 0, "in {} requests:\n{}", 60 * requests.len(), told.join("\n"));
+    drop(streams);
+    started.server.drain();
+}
