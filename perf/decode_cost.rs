@@ -37,14 +37,20 @@ const LIMIT: usize = 64 * 1024 * 1024;
 const PASSES: usize = 15;
 const SECONDS_MAX: u64 = 3;
 
-/// Nanoseconds a record, best pass over all bodies.
+/// CPU of this thread, as the server's costs are CPU: time that neighbours take is nobody's cost.
+fn cpu() -> Duration {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(now.tv_sec.unsigned_abs(), u32::try_from(now.tv_nsec).unwrap())
+}
+
+/// Nanoseconds of CPU a record, best pass over all bodies.
 fn measure(bodies: &[Vec<u8>], records: usize, mut work: impl FnMut(&[u8])) -> f64 {
     let begin = Instant::now();
     let mut best = Duration::MAX;
     for _ in 0..PASSES {
-        let start = Instant::now();
+        let start = cpu();
         bodies.iter().for_each(|body| work(black_box(body)));
-        best = best.min(start.elapsed());
+        best = best.min(cpu().saturating_sub(start));
         if begin.elapsed() > Duration::from_secs(SECONDS_MAX) {
             break;
         }
