@@ -61,6 +61,9 @@ impl Status {
     }
 
     pub(super) fn pressure(&self) -> Pressure {
+        if self.journal.logs().iter().any(|log| log.is_full()) {
+            return Pressure::Full;
+        }
         Pressure::from_number(self.journal.pressure().load(Ordering::Relaxed))
     }
 

@@ -35,7 +35,12 @@ pub fn run(config: Config) -> ExitCode {
     let workers = config.store_workers;
     let data_dir = config.data_dir.clone();
     if !data_dir.join("journal").exists() {
-        eprintln!("preparing {} (journal segments are zeroed once) …", data_dir.display());
+        // Unlike `eprintln!`, which panics where standard error is a file on a full device.
+        let _ = writeln!(
+            std::io::stderr(),
+            "preparing {} (journal segments are zeroed once) …",
+            data_dir.display()
+        );
     }
     let started = match server::start(config) {
         Ok(started) => started,

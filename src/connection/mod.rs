@@ -235,6 +235,10 @@ impl Connection {
     /// The peer sends no more (`FIN`), or the socket failed.
     pub fn handle_end(&mut self, context: &mut Context<'_>, failed: bool) {
         self.peer_ended = true;
+        if !failed && self.is_blocked {
+            // Complete requests may still wait in the stash; `resume` ends the connection behind them.
+            return;
+        }
         if let Phase::ExpectBody { body } | Phase::AwaitBudget { body, .. } = &self.phase {
             // Half a request has no answer; those before it still get theirs.
             self.pipeline.abandon(body.sequence);
@@ -318,6 +322,9 @@ impl Connection {
         if self.is_blocked && self.may_begin() {
             self.is_blocked = false;
             self.resume(context);
+            if self.peer_ended && !self.is_blocked {
+                self.handle_end(context, false);
+            }
             self.write_replies(context);
         }
     }

@@ -48,6 +48,14 @@ impl Commit {
         self.entry_count
     }
 
+    /// Forgets everything that was collected.
+    pub fn clear(&mut self, pool: &mut Pool) {
+        self.blocks.drain(..).for_each(|block| pool.release(block));
+        self.extents.drain(..).for_each(|extent| pool.release(extent.buffer));
+        self.entry_count = 0;
+        self.extents_size = 0;
+    }
+
     /// Bytes that the commit will take when it is sealed, at `alignment`.
     pub fn sealed_size(&self, alignment: usize) -> usize {
         let blocks: usize =

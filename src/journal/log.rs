@@ -45,6 +45,7 @@ pub struct ShardLog {
     frontier: AtomicU64,
     retired: AtomicU64,
     poisoned: AtomicBool,
+    full: AtomicBool,
     started: Sender<(u64, u64)>,
     places: Mutex<Places>,
 }
@@ -64,6 +65,7 @@ impl ShardLog {
             frontier: AtomicU64::new(frontier),
             retired: AtomicU64::new(oldest),
             poisoned: AtomicBool::new(false),
+            full: AtomicBool::new(false),
             started: sender,
             places: Mutex::new(Places { started: receiver, segments }),
         }
@@ -84,6 +86,15 @@ impl ShardLog {
 
     pub fn is_poisoned(&self) -> bool {
         self.poisoned.load(Ordering::Relaxed)
+    }
+
+    /// The shard waits for a segment: the size cap is reached or the device is full.
+    pub fn is_full(&self) -> bool {
+        self.full.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn note_full(&self, is_full: bool) {
+        self.full.store(is_full, Ordering::Relaxed);
     }
 
     pub(super) fn poison(&self) {

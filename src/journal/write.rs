@@ -36,6 +36,10 @@ pub enum AppendError {
     TooLarge,
 }
 
+/// How long collected entries wait for a segment before they are given up: senders give an export about
+/// ten seconds and then send again.
+const STALL_NANOS: u64 = 2_000_000_000;
+
 /// A commit that is not followed by another for this long is covered by an empty one, so that a
 /// valid header proves it.
 const COVER_AFTER_NANOS: u64 = 50_000_000;
@@ -79,8 +83,8 @@ pub struct Writer {
     poisoned: Option<Errno>,
     /// When the last commit with entries became durable without another behind it.
     uncovered_since: Option<u64>,
-    /// The collecting commit waits for a segment.
-    stalled: bool,
+    /// Since when the collecting commit waits for a segment; nothing more is taken meanwhile.
+    stalled_since: Option<u64>,
     pieces: Vec<AlignedBuffer>,
     piece_states: Vec<PieceState>,
     token: Token,
@@ -110,7 +114,7 @@ impl Writer {
             durable: 0,
             poisoned: None,
             uncovered_since: None,
-            stalled: false,
+            stalled_since: None,
             pieces: Vec::with_capacity(64),
             piece_states: Vec::with_capacity(64),
             token: Token(0),
@@ -146,6 +150,9 @@ impl Writer {
         if self.poisoned.is_some() {
             return Err(AppendError::Poisoned);
         }
+        if self.stalled_since.is_some() {
+            return Err(AppendError::Full);
+        }
         let size_max = self.segment.ready.capacity;
         if added + 2 * self.alignment > size_max {
             return Err(AppendError::TooLarge);
@@ -155,7 +162,7 @@ impl Writer {
             > size_max
             && self.collecting.entry_count() > 0
         {
-            return Err(if self.stalled { AppendError::Full } else { AppendError::Busy });
+            return Err(AppendError::Busy);
         }
         Ok(())
     }
@@ -168,7 +175,7 @@ impl Writer {
         pool: &mut Pool,
     ) -> Result<Ticket, AppendError> {
         self.admit(envelope.len() + body.len() + self.alignment)?;
-        self.collecting.append_packed(envelope, body, pool).map_err(|error| self.refusal(error))?;
+        self.collecting.append_packed(envelope, body, pool).map_err(Self::refusal)?;
         Ok(Ticket(self.number))
     }
 
@@ -184,14 +191,13 @@ impl Writer {
         }
         match self.collecting.append_extent(buffer, envelope_length, self.alignment, pool) {
             Ok(()) => Ok(Ticket(self.number)),
-            Err((error, buffer)) => Err((self.refusal(error), buffer)),
+            Err((error, buffer)) => Err((Self::refusal(error), buffer)),
         }
     }
 
-    const fn refusal(&self, error: PoolError) -> AppendError {
+    const fn refusal(error: PoolError) -> AppendError {
         match error {
             PoolError::OverLargestClass => AppendError::TooLarge,
-            PoolError::BudgetExhausted if self.stalled => AppendError::Full,
             PoolError::BudgetExhausted => AppendError::Busy,
         }
     }
@@ -208,7 +214,22 @@ impl Writer {
     pub fn handle_mailbox(&mut self) {
         while let Some(ready) = self.mailbox.try_receive() {
             self.spare.push_back(ready);
+            self.stalled_since = None;
+            self.log.note_full(false);
         }
+    }
+
+    /// Gives up what was collected for a commit that waited too long for a segment. Answers the
+    /// ticket that will never be durable.
+    pub fn poll_stalled(&mut self, pool: &mut Pool, now_nanos: u64) -> Option<Ticket> {
+        let since = self.stalled_since?;
+        if now_nanos.saturating_sub(since) < STALL_NANOS || self.collecting.entry_count() == 0 {
+            return None;
+        }
+        self.collecting.clear(pool);
+        let ticket = Ticket(self.number);
+        self.number += 1;
+        Some(ticket)
     }
 
     /// Starts the next commit if there is something to commit and nothing in flight. Piece `i` is
@@ -227,10 +248,11 @@ impl Writer {
         let sealed = self.collecting.sealed_size(self.alignment) as u64;
         let segment_end = self.segment.base + self.segment.ready.capacity as u64;
         if self.position + sealed > segment_end && !self.next_segment() {
-            self.stalled = true;
+            self.stalled_since = self.stalled_since.or(Some(now_nanos));
+            self.log.note_full(true);
             return;
         }
-        self.stalled = false;
+        self.stalled_since = None;
         let life = Life {
             incarnation: self.incarnation,
             shard: self.shard,

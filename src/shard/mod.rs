@@ -180,6 +180,7 @@ impl<R: Ring> Shard<R> {
         self.retry_parked(now);
         self.flush_touched(now);
         self.ingest.writer.handle_mailbox();
+        self.refuse_stalled(now);
         self.ingest.writer.poll_commit(&mut self.ring, &mut self.pool, now.monotonic_nanos);
         self.counters.turns.add_own(1);
         self.counters.turn_nanos.set(now.monotonic_nanos);
@@ -400,6 +401,21 @@ impl<R: Ring> Shard<R> {
             connection.handle_outcome(sequence, cause);
             self.touched.push(id);
         }
+    }
+
+    /// No segment came for a commit: whoever waits for it is refused rather than left without a reply.
+    fn refuse_stalled(&mut self, now: Now) {
+        let writer = &mut self.ingest.writer;
+        let Some(ticket) = writer.poll_stalled(&mut self.pool, now.monotonic_nanos) else { return };
+        // Earlier commits are durable: a stalled one has none in flight before it.
+        while let Some(waiting) = self.waiting.pop_front() {
+            debug_assert!(waiting.ticket == ticket);
+            let (route, cause) = (waiting.records.route, Cause::JournalFull);
+            self.counters.refuse(Some(route), cause.metric_label());
+            self.refusals.note(Some(route), &cause, now);
+            self.settle(waiting.connection, waiting.sequence, cause);
+        }
+        self.flush_touched(now);
     }
 
     /// The device failed: whoever waits gets the retryable refusal, every connection ends after it,

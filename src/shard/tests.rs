@@ -165,6 +165,21 @@ fn a_failed_write_refuses_closes_and_ends_the_shard() {
     assert!(simulation.shard.turn().unwrap(), "nothing is left to do");
 }
 
+/// What is at stake: more requests than may be in flight, and then the end, in one segment.
+#[test]
+fn a_half_closed_peer_gets_an_answer_to_every_request() {
+    for count in [1, 16, 17, 40] {
+        let mut simulation = Simulation::new();
+        let socket = simulation.world.connect();
+        (0..count).for_each(|_| simulation.post(socket, r#"[{"message":"m"}]"#));
+        simulation.world.peer_ends(socket);
+        simulation.turns(60);
+        let replies = simulation.replies(socket);
+        assert_eq!(replies.matches("HTTP/1.1 200 OK").count(), count);
+        assert!(simulation.world.is_closed(socket));
+    }
+}
+
 #[test]
 fn replies_that_are_taken_in_pieces_arrive_whole() {
     let mut simulation = Simulation::new();
