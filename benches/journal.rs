@@ -19,7 +19,7 @@ use inrush::journal::read::{EntrySource, Read};
 use inrush::journal::write::{Ticket, Writer};
 use inrush::journal::{Journal, Options};
 use inrush::ring::uring::Uring;
-use inrush::ring::{Completion, Ring, Token};
+use inrush::ring::{Completion, Ring};
 
 const MIB: usize = 1024 * 1024;
 const PACKED: usize = 4 * 1024;
@@ -90,14 +90,14 @@ impl Shard {
         while self.writer.durable() < ticket {
             self.now_nanos += 1000;
             self.writer.handle_mailbox();
-            self.writer.poll_commit(&mut self.ring, &mut self.pool, Token(0), self.now_nanos);
+            self.writer.poll_commit(&mut self.ring, &mut self.pool, self.now_nanos);
             self.ring.turn(Some(1_000_000)).unwrap();
             while let Some(event) = self.ring.next_event() {
                 if let Completion::Wrote { buffer, result } = event.completion {
                     let (ring, pool) = (&mut self.ring, &mut self.pool);
                     let index = event.token.0;
                     let now = self.now_nanos;
-                    self.writer.handle_wrote(ring, pool, index, buffer, result, Token(0), now);
+                    self.writer.handle_wrote(ring, pool, index, (buffer, result), now);
                 }
             }
         }

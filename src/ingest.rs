@@ -333,11 +333,12 @@ fn entry_of(envelope: &[u8], body: &[u8], pool: &mut Pool) -> Result<AlignedBuff
     Ok(entry)
 }
 
-/// vmagent's queues mix formats after a restart: what is sent as snappy may be zstd and the other way
-/// round. The envelope says what it is.
+/// What the body is, not what its sender calls it; the envelope says so. vmagent's queues mix formats
+/// after a restart: what is sent as snappy may be zstd and the other way round.
 fn true_codings(route: Route, named: Codings, body: &[u8]) -> Codings {
     if route != Route::RemoteWrite {
-        return named;
+        // No bytes are an empty request, whatever coding a sender names for them.
+        return if body.is_empty() { Codings::IDENTITY } else { named };
     }
     Codings::one(if content::sniff::is_zstd(body) { Coding::Zstd } else { Coding::Snappy })
 }

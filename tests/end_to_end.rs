@@ -334,6 +334,16 @@ fn refusals_name_the_fault_and_keep_the_next_request_apart() {
     let reply = check("/json/logs", &[], b"[{\"message\": tru", 400, "");
     assert_eq!(reply.field("content-type").as_deref(), Some("application/json"));
 
+    // No bytes are an empty request, whatever coding is named; a chunk that cannot fit is refused at once.
+    check("/json/logs", &[("Content-Encoding", "gzip")], b"", 200, "");
+    let chunked = [("Transfer-Encoding", "chunked")];
+    check("/json/logs", &chunked, b"ffffffffff\r\nabc", 413, "");
+    let mut stream = server.connect();
+    stream.write_all(b"HEAD * HTTP/1.1\r\n\r\n").unwrap();
+    let mut reply = Vec::new();
+    stream.read_to_end(&mut reply).unwrap();
+    assert!(reply.starts_with(b"HTTP/1.1 400") && reply.ends_with(b"\r\n\r\n"));
+
     // A bomb: 1 GiB of zeros in about 1 MiB.
     let zeros = vec![0; 16 << 20];
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());

@@ -53,8 +53,8 @@ impl Exchange {
     }
 
     /// For a request whose head could not be read.
-    pub fn unreadable() -> Self {
-        Self::new(&RequestEcho::default(), ReplyTo::UNREADABLE)
+    pub fn unreadable(head_only: bool) -> Self {
+        Self::new(&RequestEcho::default(), ReplyTo { head_only, ..ReplyTo::UNREADABLE })
     }
 
     /// The route for counters and logs.

@@ -97,7 +97,9 @@ impl Connection {
                 Some(size + self.handle_head(&head, body, context))
             }
             Err(error) => {
-                self.refuse_unreadable(Cause::Head(error), context);
+                // HEAD never gets a body (RFC 9110, section 9.3.2), whatever else is wrong.
+                let head_only = bytes.trim_ascii_start().starts_with(b"HEAD ");
+                self.refuse_unreadable(Cause::Head(error), head_only, context);
                 Some(bytes.len())
             }
         }
@@ -229,7 +231,13 @@ impl Connection {
 
     fn consume_chunked(&mut self, bytes: &[u8], context: &mut Context<'_>) -> usize {
         let Phase::ExpectBody { body } = &mut self.phase else { return bytes.len() };
-        match body.chunked.step(bytes) {
+        let step = body.chunked.step(bytes);
+        // A size that cannot fit is refused when it is announced, not when it has come.
+        let announced = body.chunked.announced().saturating_add(body.body_length() as u64);
+        if step.is_ok() && announced > body.admission.body_limit as u64 {
+            return self.refuse_body(Cause::BodyTooLarge, bytes, context);
+        }
+        match step {
             Ok(ChunkStep::NeedMore { consumed }) => {
                 self.since_nanos = body.note_progress(consumed, self.since_nanos, context.now);
                 consumed
@@ -356,9 +364,9 @@ impl Connection {
         self.end_with_linger(context.now);
     }
 
-    fn refuse_unreadable(&mut self, cause: Cause, context: &mut Context<'_>) {
+    fn refuse_unreadable(&mut self, cause: Cause, head_only: bool, context: &mut Context<'_>) {
         note_refusal(None, &cause, context);
-        let sequence = self.pipeline.push(Exchange::unreadable());
+        let sequence = self.pipeline.push(Exchange::unreadable(head_only));
         self.pipeline.settle(sequence, cause);
         self.end_with_linger(context.now);
     }
@@ -448,7 +456,7 @@ impl Connection {
         match &mut self.phase {
             Phase::ExpectHead { .. } if self.head_begun => {
                 if waited > nanos(HEAD_TIMEOUT) {
-                    self.refuse_unreadable(Cause::HeadTimeout, context);
+                    self.refuse_unreadable(Cause::HeadTimeout, false, context);
                 }
             }
             Phase::ExpectHead { .. } => {

@@ -170,6 +170,7 @@ impl Journal {
             pressure: Arc::clone(&pressure),
             used_before: 0,
             drain_rate: 0.0,
+            failures: 0,
             shards: opened.shards,
         };
         let logs: Vec<_> = segments

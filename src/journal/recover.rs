@@ -170,6 +170,7 @@ fn open_shard(
 
     let generation = found.generation_max + 1;
     let path = segment_path(&options.directory, shard, generation);
+    let mut has_first = true;
     let reused = found.unused.iter().position(|unused| {
         fs::metadata(unused).is_ok_and(|metadata| metadata.len() == options.segment_size)
     });
@@ -180,22 +181,45 @@ fn open_shard(
                 .and_then(|()| sync_folder(&directory))
                 .map_err(io_error("rename", &unused))?;
         }
-        None => {
-            make_segment(&path, options.segment_size).map_err(io_error("make", &path))?;
-            opened.total += options.segment_size;
-        }
+        None => match make_segment(&path, options.segment_size) {
+            Ok(()) => opened.total += options.segment_size,
+            // The device is full: the log is followed and refuses until there is room. Entries that
+            // would have to be written again need room now.
+            Err(error)
+                if error.kind() == io::ErrorKind::StorageFull
+                    && found.salvaged.is_empty()
+                    && !is_orphan =>
+            {
+                tracing::warn!(
+                    target: "journal",
+                    shard,
+                    "the device is full: nothing is taken until there is room for a segment"
+                );
+                has_first = false;
+            }
+            Err(error) => return Err(io_error("make", &path)(error)),
+        },
     }
     for path in found.unused {
         opened.total -= fs::metadata(&path).map_or(0, |metadata| metadata.len());
         fs::remove_file(&path).map_err(io_error("remove", &path))?;
     }
-    let (file, first) =
-        open_segment(&path, generation, options.direct).map_err(io_error("open", &path))?;
-    let life = Life { incarnation: opened.incarnation, shard, generation };
-    let position = write_first(&path, life, end, first.alignment, &found.salvaged)
-        .map_err(io_error("write", &path))?;
     let mut segments = found.segments;
-    segments.push(SegmentPlace { generation, base: end, path });
+    let mut open = BTreeMap::new();
+    let (first, position) = if has_first {
+        let (file, first) =
+            open_segment(&path, generation, options.direct).map_err(io_error("open", &path))?;
+        let life = Life { incarnation: opened.incarnation, shard, generation };
+        let position = write_first(&path, life, end, first.alignment, &found.salvaged)
+            .map_err(io_error("write", &path))?;
+        segments.push(SegmentPlace { generation, base: end, path });
+        open.insert(generation, file);
+        (first, position)
+    } else {
+        let known = File::open(options.directory.join("incarnation"))
+            .map_err(io_error("open", &options.directory))?;
+        (ReadySegment::none(segment::alignment_of(&known).0), end)
+    };
     let log = Arc::new(ShardLog::new(shard, options.directory.clone(), position, segments));
     if is_orphan {
         opened.orphans.push(log);
@@ -207,7 +231,7 @@ fn open_shard(
         log: Arc::clone(&log),
         ready,
         next_generation: generation + 1,
-        open: BTreeMap::from([(generation, file)]),
+        open,
         waker: None,
         recyclable: Vec::new(),
         wanted: 1,
@@ -218,7 +242,12 @@ fn open_shard(
         first,
         base: end,
         position,
-        mailbox: SegmentMailbox { shard, ready: receiver, commands: commands.clone() },
+        mailbox: SegmentMailbox {
+            segment_size: size(options.segment_size),
+            shard,
+            ready: receiver,
+            commands: commands.clone(),
+        },
     });
     Ok(())
 }

@@ -143,9 +143,17 @@ pub(super) enum Command {
 
 /// The shard's side.
 pub struct SegmentMailbox {
+    pub(super) segment_size: usize,
     pub(super) shard: u32,
     pub(super) ready: Receiver<ReadySegment>,
     pub(super) commands: Sender<Command>,
+}
+
+impl ReadySegment {
+    /// Stands for the first segment where a full device gave none: holds nothing.
+    pub(super) const fn none(alignment: usize) -> Self {
+        Self { generation: 0, file: Descriptor(-1), capacity: 0, alignment, needs_sync: false }
+    }
 }
 
 impl SegmentMailbox {
@@ -293,6 +301,8 @@ pub(super) struct Segments {
     pub pressure: Arc<AtomicU8>,
     pub used_before: u64,
     pub drain_rate: f64,
+    /// Segments that could not be made; every fiftieth is logged.
+    pub failures: u64,
 }
 
 impl Segments {
@@ -393,12 +403,16 @@ impl Segments {
                 Some(())
             }
             Err(error) => {
-                tracing::warn!(
-                    target: "journal",
-                    shard = shard.shard,
-                    %error,
-                    "cannot make a journal segment; trying again"
-                );
+                if self.failures.is_multiple_of(50) {
+                    tracing::warn!(
+                        target: "journal",
+                        shard = shard.shard,
+                        failures = self.failures,
+                        %error,
+                        "cannot make a journal segment; trying again"
+                    );
+                }
+                self.failures += 1;
                 std::thread::sleep(Self::TICK);
                 None
             }

@@ -88,6 +88,8 @@ pub struct Writer {
     pieces: Vec<AlignedBuffer>,
     piece_states: Vec<PieceState>,
     token: Token,
+    /// What any segment holds.
+    segment_size: usize,
 }
 
 impl Writer {
@@ -99,6 +101,10 @@ impl Writer {
         position: u64,
         mailbox: SegmentMailbox,
     ) -> Self {
+        // A full device gave no first segment: full until the mailbox brings one.
+        let is_stalled = first.capacity == 0;
+        log.note_full(is_stalled);
+        let segment_size = mailbox.segment_size;
         Self {
             incarnation,
             shard: log.shard(),
@@ -114,10 +120,11 @@ impl Writer {
             durable: 0,
             poisoned: None,
             uncovered_since: None,
-            stalled_since: None,
+            stalled_since: is_stalled.then_some(0),
             pieces: Vec::with_capacity(64),
             piece_states: Vec::with_capacity(64),
             token: Token(0),
+            segment_size,
         }
     }
 
@@ -153,7 +160,7 @@ impl Writer {
         if self.stalled_since.is_some() {
             return Err(AppendError::Full);
         }
-        let size_max = self.segment.ready.capacity;
+        let size_max = self.segment_size;
         if added + 2 * self.alignment > size_max {
             return Err(AppendError::TooLarge);
         }
