@@ -36,6 +36,10 @@ pub enum AppendError {
     TooLarge,
 }
 
+/// How long a commit may wait for a segment before nothing more is taken: while the `segments` thread
+/// is merely slower than a burst, requests wait instead of being refused.
+const STALL_GRACE_NANOS: u64 = 500_000_000;
+
 /// How long collected entries wait for a segment before they are given up: senders give an export about
 /// ten seconds and then send again.
 const STALL_NANOS: u64 = 2_000_000_000;
@@ -83,8 +87,10 @@ pub struct Writer {
     poisoned: Option<Errno>,
     /// When the last commit with entries became durable without another behind it.
     uncovered_since: Option<u64>,
-    /// Since when the collecting commit waits for a segment; nothing more is taken meanwhile.
+    /// Since when the collecting commit waits for a segment.
     stalled_since: Option<u64>,
+    /// It has waited too long: nothing more is taken.
+    is_full: bool,
     pieces: Vec<AlignedBuffer>,
     piece_states: Vec<PieceState>,
     token: Token,
@@ -121,6 +127,7 @@ impl Writer {
             poisoned: None,
             uncovered_since: None,
             stalled_since: is_stalled.then_some(0),
+            is_full: is_stalled,
             pieces: Vec::with_capacity(64),
             piece_states: Vec::with_capacity(64),
             token: Token(0),
@@ -157,7 +164,7 @@ impl Writer {
         if self.poisoned.is_some() {
             return Err(AppendError::Poisoned);
         }
-        if self.stalled_since.is_some() {
+        if self.is_full {
             return Err(AppendError::Full);
         }
         let size_max = self.segment_size;
@@ -222,7 +229,14 @@ impl Writer {
         while let Some(ready) = self.mailbox.try_receive() {
             self.spare.push_back(ready);
             self.stalled_since = None;
-            self.log.note_full(false);
+            self.note_full(false);
+        }
+    }
+
+    fn note_full(&mut self, is_full: bool) {
+        if self.is_full != is_full {
+            self.is_full = is_full;
+            self.log.note_full(is_full);
         }
     }
 
@@ -255,8 +269,8 @@ impl Writer {
         let sealed = self.collecting.sealed_size(self.alignment) as u64;
         let segment_end = self.segment.base + self.segment.ready.capacity as u64;
         if self.position + sealed > segment_end && !self.next_segment() {
-            self.stalled_since = self.stalled_since.or(Some(now_nanos));
-            self.log.note_full(true);
+            let since = *self.stalled_since.get_or_insert(now_nanos);
+            self.note_full(now_nanos.saturating_sub(since) > STALL_GRACE_NANOS);
             return;
         }
         self.stalled_since = None;
