@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use criterion::{Criterion, Throughput};
-use inrush::batch::record::{Exemplar, Histogram, Log, Metadata, Resource, Sample, Scope, Series};
+use inrush::batch::record::{Exemplar, Histogram, Log, Metadata, Resource, Sample, Scope, Series, Span};
 use inrush::batch::{ColumnSink, Columns, RecordSink, RejectCause, SeenSeries, SinkOptions, Table};
 use inrush::decode::{Scratch, decode};
 use inrush::envelope::{Codings, Envelope, RequestFields, Route};
@@ -33,6 +33,9 @@ impl RecordSink for Discard {
     }
     fn log(&mut self, log: &Log<'_>) {
         black_box(log);
+    }
+    fn span(&mut self, span: &Span<'_>) {
+        black_box(span);
     }
     fn series(&mut self, series: &Series<'_>) {
         black_box(series);

@@ -7,7 +7,7 @@ use std::hint::black_box;
 
 use criterion::{Criterion, Throughput};
 use inrush::batch::record::{
-    Attributes, Exemplar, Histogram, Log, Metadata, Resource, Sample, Scope, Series, Text, Value,
+    Attributes, Exemplar, Histogram, Log, Metadata, Resource, Sample, Scope, Series, Span, Text, Value,
 };
 use inrush::batch::{RecordSink, RejectCause, Validating};
 use inrush::decode::json_logs::{self, Scratch};
@@ -54,6 +54,7 @@ impl RecordSink for Measuring {
         self.value(log.body);
         self.attributes(log.attributes);
     }
+    fn span(&mut self, _: &Span<'_>) {}
     fn series(&mut self, _: &Series<'_>) {}
     fn sample(&mut self, _: &Sample) {}
     fn histogram(&mut self, _: &Histogram<'_>) {}

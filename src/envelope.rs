@@ -159,6 +159,10 @@ pub enum FieldId {
     GroundcoverCluster = 6,
     /// `x-groundcover-source`
     GroundcoverSource = 7,
+    /// What stands in the path behind the route's own, raw: the Pushgateway's labels.
+    PathLabels = 8,
+    /// Exposition: the metadata lines of the family that was open where the body was cut.
+    OpenFamily = 9,
 }
 
 impl FieldId {
@@ -171,6 +175,8 @@ impl FieldId {
             5 => Some(Self::GroundcoverEnvType),
             6 => Some(Self::GroundcoverCluster),
             7 => Some(Self::GroundcoverSource),
+            8 => Some(Self::PathLabels),
+            9 => Some(Self::OpenFamily),
             _ => None,
         }
     }

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use inrush::batch::record::{
-    Attributes, Exemplar, Histogram, Log, Metadata, Resource, Sample, Scope, Series, Value,
+    Attributes, Exemplar, Histogram, Log, Metadata, Resource, Sample, Scope, Series, Span, Value,
 };
 use inrush::batch::{RecordSink, RejectCause, Validating};
 use inrush::decode::json_logs::{self, Scratch};
@@ -116,6 +116,7 @@ impl RecordSink for Recording {
     fn reject(&mut self, _: RejectCause) {
         panic!("what is no record is never begun");
     }
+    fn span(&mut self, _: &Span<'_>) {}
     fn series(&mut self, _: &Series<'_>) {}
     fn sample(&mut self, _: &Sample) {}
     fn histogram(&mut self, _: &Histogram<'_>) {}

@@ -22,7 +22,7 @@ use super::columns::{
 use super::interner::Interner;
 use super::json::append_value;
 use super::record::{
-    Exemplar, Histogram, Identity, Log, Metadata, Nothing, Resource, Sample, Scope, Series, Text,
+    Exemplar, Histogram, Identity, Log, Metadata, Nothing, Resource, Sample, Scope, Series, Span, Text,
 };
 use super::series_cache::{SeenSeries, SeriesCache, Slot};
 use super::series_id::{
@@ -404,6 +404,10 @@ impl RecordSink for ColumnSink {
             trace_flags: log.trace_flags,
         });
         self.open = Open::Log;
+    }
+
+    fn span(&mut self, _span: &Span<'_>) {
+        self.open = Open::None;
     }
 
     fn series(&mut self, series: &Series<'_>) {

@@ -60,7 +60,7 @@ pub trait Values {
     fn walk(&self, visit: &mut dyn FnMut(Value<'_>));
 }
 
-/// No attributes, or no values.
+/// No attributes, values, events or links.
 pub struct Nothing;
 
 impl Attributes for Nothing {
@@ -118,6 +118,121 @@ pub struct Log<'a> {
     pub body: Value<'a>,
     pub attributes: &'a dyn Attributes,
     pub event_name: Text<'a>,
+}
+
+/// Which side of a call a span stands for. Numbers are OpenTelemetry's; unknown ones are unspecified.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SpanKind {
+    Unspecified,
+    Internal,
+    Server,
+    Client,
+    Producer,
+    Consumer,
+}
+
+impl SpanKind {
+    pub const fn from_number(number: i32) -> Self {
+        match number {
+            1 => Self::Internal,
+            2 => Self::Server,
+            3 => Self::Client,
+            4 => Self::Producer,
+            5 => Self::Consumer,
+            _ => Self::Unspecified,
+        }
+    }
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Unspecified => "Unspecified",
+            Self::Internal => "Internal",
+            Self::Server => "Server",
+            Self::Client => "Client",
+            Self::Producer => "Producer",
+            Self::Consumer => "Consumer",
+        }
+    }
+}
+
+/// How a span ended. Numbers are OpenTelemetry's; unknown ones are unset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum StatusCode {
+    Unset,
+    Ok,
+    Error,
+}
+
+impl StatusCode {
+    pub const fn from_number(number: i32) -> Self {
+        match number {
+            1 => Self::Ok,
+            2 => Self::Error,
+            _ => Self::Unset,
+        }
+    }
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Unset => "Unset",
+            Self::Ok => "Ok",
+            Self::Error => "Error",
+        }
+    }
+}
+
+/// One timed operation. A span without valid ids is rejected before it becomes one of these.
+#[derive(Clone, Copy)]
+pub struct Span<'a> {
+    pub trace_id: [u8; 16],
+    pub span_id: [u8; 8],
+    pub parent_span_id: Option<[u8; 8]>,
+    pub trace_state: Text<'a>,
+    /// The low eight bits (W3C trace flags).
+    pub trace_flags: u8,
+    pub name: Text<'a>,
+    pub kind: SpanKind,
+    pub start_time_nanos: i64,
+    /// 0 where the end lies before the start.
+    pub duration_nanos: u64,
+    pub attributes: &'a dyn Attributes,
+    pub events: &'a dyn Events,
+    pub links: &'a dyn Links,
+    pub status_code: StatusCode,
+    pub status_message: Text<'a>,
+}
+
+#[derive(Clone, Copy)]
+pub struct Event<'a> {
+    pub time_nanos: i64,
+    pub name: Text<'a>,
+    pub attributes: &'a dyn Attributes,
+}
+
+#[derive(Clone, Copy)]
+pub struct Link<'a> {
+    pub trace_id: Option<[u8; 16]>,
+    pub span_id: Option<[u8; 8]>,
+    pub trace_state: Text<'a>,
+    pub attributes: &'a dyn Attributes,
+}
+
+/// Events of one span, in the order of the wire; can be walked any number of times.
+pub trait Events {
+    fn walk(&self, visit: &mut dyn FnMut(&Event<'_>));
+}
+
+/// Links of one span, likewise.
+pub trait Links {
+    fn walk(&self, visit: &mut dyn FnMut(&Link<'_>));
+}
+
+impl Events for Nothing {
+    fn walk(&self, _visit: &mut dyn FnMut(&Event<'_>)) {}
+}
+
+impl Links for Nothing {
+    fn walk(&self, _visit: &mut dyn FnMut(&Link<'_>)) {}
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

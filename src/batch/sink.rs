@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! resource ─ scope ─┬─ log ─────────── keep | reject
-//!                   ├─ span ────────── keep | reject          (with the traces decoders)
+//!                   ├─ span ────────── keep | reject
 //!                   └─ series ─┬─ sample ──── keep | reject
 //!                              ├─ histogram ─ keep | reject
 //!                              └─ exemplar ── keep | reject
@@ -12,7 +12,7 @@
 //! An owner is said before what it owns and stays until the next one of its kind. A record is open
 //! from its call until `keep` or `reject`; the next record is not begun before.
 
-use super::record::{Exemplar, Histogram, Log, Metadata, Resource, Sample, Scope, Series};
+use super::record::{Exemplar, Histogram, Log, Metadata, Resource, Sample, Scope, Series, Span};
 
 /// Why one record of an otherwise good body is not kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -27,6 +27,18 @@ pub enum RejectCause {
     IdInvalid,
 }
 
+impl RejectCause {
+    /// The cause in words, for partial-success replies, the log and `check`.
+    pub const fn message(self) -> &'static str {
+        match self {
+            Self::NotARecord => "not a record",
+            Self::OverLimit => "over the limit of one record",
+            Self::Inconsistent => "values contradict each other",
+            Self::IdInvalid => "an id is not valid",
+        }
+    }
+}
+
 pub trait RecordSink {
     /// Whether values are looked at. A decoder may leave out work, such as expanding buckets,
     /// that only this sink's columns would need; it checks the same things either way.
@@ -35,6 +47,7 @@ pub trait RecordSink {
     fn resource(&mut self, resource: &Resource<'_>);
     fn scope(&mut self, scope: &Scope<'_>);
     fn log(&mut self, log: &Log<'_>);
+    fn span(&mut self, span: &Span<'_>);
     fn series(&mut self, series: &Series<'_>);
     fn sample(&mut self, sample: &Sample);
     fn histogram(&mut self, histogram: &Histogram<'_>);
@@ -57,6 +70,8 @@ impl RecordSink for Validating {
     fn scope(&mut self, _scope: &Scope<'_>) {}
     #[inline]
     fn log(&mut self, _log: &Log<'_>) {}
+    #[inline]
+    fn span(&mut self, _span: &Span<'_>) {}
     #[inline]
     fn series(&mut self, _series: &Series<'_>) {}
     #[inline]

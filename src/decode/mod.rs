@@ -8,6 +8,7 @@
 mod error;
 pub mod wire;
 
+pub mod exposition;
 pub mod json_logs;
 pub mod otlp;
 pub mod remote_write;
@@ -52,6 +53,7 @@ impl Verdict {
 pub struct Scratch {
     pub remote_write: remote_write::Scratch,
     pub otlp: otlp::Scratch,
+    pub exposition: exposition::Scratch,
     pub json_logs: json_logs::Scratch,
 }
 
@@ -72,7 +74,12 @@ pub fn decode<S: RecordSink>(
         Route::RemoteWrite => {
             remote_write::decode(envelope, payload, &mut scratch.remote_write, sink)
         }
-        Route::OtlpLogs => otlp::decode(envelope, payload, &mut scratch.otlp, sink),
+        Route::ImportPrometheus => {
+            exposition::decode(envelope, payload, &mut scratch.exposition, sink)
+        }
+        Route::OtlpLogs | Route::OtlpTraces | Route::OtlpMetrics => {
+            otlp::decode(envelope, payload, &mut scratch.otlp, sink)
+        }
         Route::JsonLogs => json_logs::decode(envelope, payload, &mut scratch.json_logs, sink),
         _ => Err(DecodeError::at(Fault::RouteNotDecodable, 0)),
     }

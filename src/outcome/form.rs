@@ -4,7 +4,6 @@ use std::fmt;
 
 use super::{Cause, RequestEcho};
 use crate::auth::AuthError;
-use crate::batch::RejectCause;
 use crate::decode::{DecodeError, Verdict, is_decodable};
 use crate::envelope::Route;
 use crate::http::reply::{Body, Reply};
@@ -203,14 +202,8 @@ fn reject_text(verdict: &Verdict) -> Text {
     use fmt::Write as _;
     let mut text = Text::new();
     if let Some((cause, offset)) = verdict.first_reject {
-        let reason = match cause {
-            RejectCause::NotARecord => "not a record",
-            RejectCause::OverLimit => "over the limit of one record",
-            RejectCause::Inconsistent => "values contradict each other",
-            RejectCause::IdInvalid => "an id is not valid",
-        };
         // Text cuts instead of failing.
-        let _ = write!(text, "first at byte {offset}: {reason}");
+        let _ = write!(text, "first at byte {offset}: {}", cause.message());
     }
     text
 }

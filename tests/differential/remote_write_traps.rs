@@ -1,6 +1,6 @@
 //! Remote write 1.0: what the protocol's traps must come out as. Each body also goes past the oracle.
 
-use inrush::batch::record::{MetricType, Series};
+use inrush::batch::record::{MetricType, Series, Span};
 use inrush::batch::{RecordSink, RejectCause};
 use inrush::decode::{Scratch, decode};
 use inrush::envelope::Route;
@@ -54,7 +54,7 @@ fn a_stale_marker_keeps_its_bits() {
     let values: Vec<_> = records
         .iter()
         .filter_map(|record| match record {
-            Record::Sample { value, .. } => Some(value.0),
+            Record::Sample(sample) => Some(sample.value.0),
             _ => None,
         })
         .collect();
@@ -75,7 +75,7 @@ fn milliseconds_become_nanoseconds_and_stop_at_the_bounds() {
     let times: Vec<_> = records(&body)
         .iter()
         .filter_map(|record| match record {
-            Record::Sample { time_nanos, .. } => Some(*time_nanos),
+            Record::Sample(sample) => Some(sample.time_nanos),
             _ => None,
         })
         .collect();
@@ -201,6 +201,7 @@ struct Raw(Vec<Option<Vec<u8>>>);
 
 impl RecordSink for Raw {
     const FILLS: bool = true;
+    fn span(&mut self, _: &Span<'_>) {}
     fn series(&mut self, series: &Series<'_>) {
         series.labels.walk(&mut |_, _| {});
         self.0.push(series.raw.map(<[u8]>::to_vec));

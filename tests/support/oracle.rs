@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use inrush::batch::record::MetricType;
+use inrush::batch::record::{HistogramKind, MetricType};
 use inrush::limits;
 use prost::Message as _;
 
@@ -11,7 +11,7 @@ use super::ARRIVAL_NANOS;
 use super::messages::opentelemetry::proto::collector::logs::v1::ExportLogsServiceRequest;
 use super::messages::opentelemetry::proto::common::v1::{AnyValue, KeyValue, any_value};
 use super::messages::prometheus as v1;
-use super::record::{HistogramRecord, LogRecord, OwnedValue, Pairs, Record};
+use super::record::{HistogramRecord, LogRecord, OwnedValue, Pairs, Record, SampleRecord};
 
 /// Why the oracle refuses a body.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,10 +86,8 @@ fn time_series(series: &v1::TimeSeries, records: &mut Vec<Record>) -> Result<(),
         });
     }
     for sample in &series.samples {
-        records.push(Record::Sample {
-            time_nanos: nanos(sample.timestamp),
-            value: sample.value.into(),
-        });
+        let sample = SampleRecord::new(nanos(sample.timestamp), sample.value);
+        records.push(Record::Sample(sample));
     }
     for exemplar in &series.exemplars {
         let mut trace_id = None;
@@ -124,7 +122,7 @@ fn time_series(series: &v1::TimeSeries, records: &mut Vec<Record>) -> Result<(),
         });
     }
     for message in &series.histograms {
-        records.push(Record::Histogram(histogram(message)?));
+        records.push(Record::Histogram(Box::new(histogram(message)?)));
     }
     Ok(())
 }
@@ -222,6 +220,7 @@ fn histogram(message: &v1::Histogram) -> Result<HistogramRecord, Refusal> {
         } else {
             0
         },
+        ..HistogramRecord::new(HistogramKind::Native)
     })
 }
 

@@ -80,10 +80,81 @@ pub struct LogRecord {
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub struct HistogramRecord {
+pub struct SpanRecord {
+    pub trace_id: [u8; 16],
+    pub span_id: [u8; 8],
+    pub parent_span_id: Option<[u8; 8]>,
+    pub trace_state: String,
+    pub trace_flags: u8,
+    pub name: String,
+    pub kind: SpanKind,
+    pub start_time_nanos: i64,
+    pub duration_nanos: u64,
+    pub attributes: Pairs,
+    pub events: Vec<EventRecord>,
+    pub links: Vec<LinkRecord>,
+    pub status_code: StatusCode,
+    pub status_message: String,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct EventRecord {
     pub time_nanos: i64,
+    pub name: String,
+    pub attributes: Pairs,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct LinkRecord {
+    pub trace_id: Option<[u8; 16]>,
+    pub span_id: Option<[u8; 8]>,
+    pub trace_state: String,
+    pub attributes: Pairs,
+}
+
+/// A series of OpenTelemetry's: everything that tells it from others, and its description.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FullSeries {
+    pub name: String,
+    pub metric_type: MetricType,
+    pub unit: String,
+    pub description: String,
+    pub temporality: Temporality,
+    pub is_monotonic: bool,
+    pub labels: Pairs,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct SampleRecord {
+    pub time_nanos: i64,
+    pub value: Bits,
+    pub value_int: Option<i64>,
+    pub start_time_nanos: i64,
+    pub flags: u32,
+}
+
+impl SampleRecord {
+    /// A sample of a protocol that has nothing but time and value.
+    pub fn new(time_nanos: i64, value: f64) -> Self {
+        Self { time_nanos, value: value.into(), value_int: None, start_time_nanos: 0, flags: 0 }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct HistogramRecord {
+    pub kind: HistogramKind,
+    pub time_nanos: i64,
+    pub start_time_nanos: i64,
+    pub flags: u32,
     pub count: Bits,
     pub sum: Option<Bits>,
+    pub min: Option<Bits>,
+    pub max: Option<Bits>,
+    pub bounds: Vec<f64>,
+    pub bucket_counts: Vec<f64>,
+    pub custom_bounds: Vec<f64>,
+    /// Pairs of quantile and value.
+    pub quantiles: Vec<(Bits, Bits)>,
     pub scale: i32,
     pub zero_threshold: Bits,
     pub zero_count: Bits,
@@ -92,6 +163,35 @@ pub struct HistogramRecord {
     pub negative_offset: i32,
     pub negative_counts: Vec<f64>,
     pub reset_hint: u8,
+}
+
+impl HistogramRecord {
+    /// Without any value but its kind.
+    pub fn new(kind: HistogramKind) -> Self {
+        let zero = Bits(0);
+        Self {
+            kind,
+            time_nanos: 0,
+            start_time_nanos: 0,
+            flags: 0,
+            count: zero,
+            sum: None,
+            min: None,
+            max: None,
+            bounds: Vec::new(),
+            bucket_counts: Vec::new(),
+            custom_bounds: Vec::new(),
+            quantiles: Vec::new(),
+            scale: 0,
+            zero_threshold: zero,
+            zero_count: zero,
+            positive_offset: 0,
+            positive_counts: Vec::new(),
+            negative_offset: 0,
+            negative_counts: Vec::new(),
+            reset_hint: 0,
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -107,14 +207,14 @@ pub enum Record {
         schema_url: String,
     },
     Log(LogRecord),
+    Span(Box<SpanRecord>),
+    /// Prometheus: a name and sorted labels.
     Series {
         name: String,
         labels: Pairs,
     },
-    Sample {
-        time_nanos: i64,
-        value: Bits,
-    },
+    FullSeries(FullSeries),
+    Sample(SampleRecord),
     Exemplar {
         time_nanos: i64,
         value: Bits,
@@ -122,13 +222,15 @@ pub enum Record {
         span_id: Option<[u8; 8]>,
         attributes: Pairs,
     },
-    Histogram(HistogramRecord),
+    Histogram(Box<HistogramRecord>),
     Metadata {
         family: String,
         metric_type: MetricType,
         unit: String,
         help: String,
     },
+    /// The record before it was rejected.
+    Rejected(RejectCause),
 }
 
 /// Stores every record, and holds the decoder to the order that a sink is promised.
@@ -136,6 +238,7 @@ pub enum Record {
 pub struct Recording {
     pub records: Vec<Record>,
     kept: u64,
+    rejected: u64,
     is_open: bool,
     has_resource: bool,
     has_scope: bool,
@@ -153,6 +256,7 @@ impl Recording {
     pub fn finish(self, verdict: &Verdict) -> Vec<Record> {
         assert!(!self.is_open);
         assert_eq!(self.kept, verdict.kept(), "the verdict counts what was kept");
+        assert_eq!(self.rejected, verdict.rejected, "the verdict counts what was rejected");
         self.records
     }
 }
@@ -197,10 +301,59 @@ impl RecordSink for Recording {
         }));
     }
 
+    fn span(&mut self, span: &Span<'_>) {
+        assert!(self.has_scope);
+        let mut events = Vec::new();
+        span.events.walk(&mut |event| {
+            events.push(EventRecord {
+                time_nanos: event.time_nanos,
+                name: owned(event.name),
+                attributes: owned_pairs(event.attributes),
+            });
+        });
+        let mut links = Vec::new();
+        span.links.walk(&mut |link| {
+            links.push(LinkRecord {
+                trace_id: link.trace_id,
+                span_id: link.span_id,
+                trace_state: owned(link.trace_state),
+                attributes: owned_pairs(link.attributes),
+            });
+        });
+        self.open(Record::Span(Box::new(SpanRecord {
+            trace_id: span.trace_id,
+            span_id: span.span_id,
+            parent_span_id: span.parent_span_id,
+            trace_state: owned(span.trace_state),
+            trace_flags: span.trace_flags,
+            name: owned(span.name),
+            kind: span.kind,
+            start_time_nanos: span.start_time_nanos,
+            duration_nanos: span.duration_nanos,
+            attributes: owned_pairs(span.attributes),
+            events,
+            links,
+            status_code: span.status_code,
+            status_message: owned(span.status_message),
+        })));
+    }
+
     fn series(&mut self, series: &Series<'_>) {
         assert!(!self.is_open);
-        assert_eq!(series.identity, Identity::Labels);
         self.has_series = true;
+        if series.identity == Identity::Full {
+            assert!(self.has_scope);
+            self.records.push(Record::FullSeries(FullSeries {
+                name: owned(series.name),
+                metric_type: series.metric_type,
+                unit: owned(series.unit),
+                description: owned(series.description),
+                temporality: series.temporality,
+                is_monotonic: series.is_monotonic,
+                labels: owned_pairs(series.labels),
+            }));
+            return;
+        }
         let labels = owned_pairs(series.labels);
         assert!(labels.is_sorted_by(|left, right| left.0.as_bytes() < right.0.as_bytes()));
         self.records.push(Record::Series { name: owned(series.name), labels });
@@ -208,16 +361,34 @@ impl RecordSink for Recording {
 
     fn sample(&mut self, sample: &Sample) {
         assert!(self.has_series);
-        self.open(Record::Sample { time_nanos: sample.time_nanos, value: sample.value.into() });
+        self.open(Record::Sample(SampleRecord {
+            time_nanos: sample.time_nanos,
+            value: sample.value.into(),
+            value_int: sample.value_int,
+            start_time_nanos: sample.start_time_nanos,
+            flags: sample.flags,
+        }));
     }
 
     fn histogram(&mut self, histogram: &Histogram<'_>) {
         assert!(self.has_series);
-        assert_eq!(histogram.kind, HistogramKind::Native);
-        self.open(Record::Histogram(HistogramRecord {
+        self.open(Record::Histogram(Box::new(HistogramRecord {
+            kind: histogram.kind,
             time_nanos: histogram.time_nanos,
+            start_time_nanos: histogram.start_time_nanos,
+            flags: histogram.flags,
             count: histogram.count.into(),
             sum: histogram.sum.map(Bits::from),
+            min: histogram.min.map(Bits::from),
+            max: histogram.max.map(Bits::from),
+            bounds: histogram.bounds.to_vec(),
+            bucket_counts: histogram.bucket_counts.to_vec(),
+            custom_bounds: histogram.custom_bounds.to_vec(),
+            quantiles: histogram
+                .quantiles
+                .iter()
+                .map(|&(quantile, value)| (quantile.into(), value.into()))
+                .collect(),
             scale: histogram.scale,
             zero_threshold: histogram.zero_threshold.into(),
             zero_count: histogram.zero_count.into(),
@@ -226,7 +397,7 @@ impl RecordSink for Recording {
             negative_offset: histogram.negative_offset,
             negative_counts: histogram.negative_counts.to_vec(),
             reset_hint: histogram.reset_hint,
-        }));
+        })));
     }
 
     fn exemplar(&mut self, exemplar: &Exemplar<'_>) {
@@ -255,7 +426,9 @@ impl RecordSink for Recording {
     }
 
     fn reject(&mut self, cause: RejectCause) {
-        panic!("these protocols reject no single record: {cause:?}");
+        assert!(std::mem::take(&mut self.is_open), "nothing was open to be rejected");
+        self.rejected += 1;
+        self.records.push(Record::Rejected(cause));
     }
 }
 

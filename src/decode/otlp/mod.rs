@@ -1,4 +1,4 @@
-//! OTLP over protobuf (opentelemetry-proto 1.x): logs now; traces, metrics and JSON beside them later.
+//! OTLP (opentelemetry-proto 1.x): logs, traces and metrics, as protobuf and as JSON.
 //!
 //! Place: behind `decode`, for OTLP/HTTP and OTLP/gRPC alike: by now both are one protobuf message.
 //!
@@ -15,7 +15,10 @@
 //! by the same rule.
 
 mod common;
+mod json;
 mod logs;
+mod metrics;
+mod traces;
 mod tree;
 
 #[cfg(test)]
@@ -23,18 +26,36 @@ mod tests;
 
 use super::{DecodeError, Verdict};
 use crate::batch::RecordSink;
-use crate::envelope::Envelope;
+use crate::envelope::{Envelope, FieldId, Signal};
 
 /// Memory reused from body to body. These decoders need none: every view is over the payload.
 #[derive(Default)]
 pub struct Scratch {}
 
-/// Walks an `ExportLogsServiceRequest`. A payload of zero bytes is a request without records.
+/// Walks an `Export…ServiceRequest` of the route's signal, in the encoding that the content type names. A
+/// protobuf payload of zero bytes is a request without records.
 pub fn decode<S: RecordSink>(
     envelope: &Envelope<'_>,
     payload: &[u8],
     _scratch: &mut Scratch,
     sink: &mut S,
 ) -> Result<Verdict, DecodeError> {
-    logs::decode(envelope, payload, sink)
+    if is_json(envelope) {
+        return json::decode(envelope, payload, sink);
+    }
+    match envelope.route.signal() {
+        Signal::Logs => logs::decode(envelope, payload, sink),
+        Signal::Traces => traces::decode(envelope, payload, sink),
+        Signal::Metrics => metrics::decode(envelope, payload, sink),
+    }
+}
+
+/// The media type without its parameters decides; `route` let only two through.
+fn is_json(envelope: &Envelope<'_>) -> bool {
+    envelope.fields.find(FieldId::ContentType).is_some_and(|value| {
+        let end = value.iter().position(|&byte| byte == b';').unwrap_or(value.len());
+        value.get(..end).is_some_and(|essence| {
+            essence.trim_ascii().eq_ignore_ascii_case(b"application/json")
+        })
+    })
 }
