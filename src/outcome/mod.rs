@@ -161,6 +161,22 @@ pub fn render(request: &RequestEcho<'_>, cause: &Cause, reply: &mut Reply) {
     );
 }
 
+/// The status and the sentence of a refusal, as its reply says them; the sentence is cut where a
+/// reply cuts it.
+#[must_use]
+pub fn explain(request: &RequestEcho<'_>, cause: &Cause) -> (u16, String) {
+    let mut text = Text::new();
+    describe(request, cause, &mut text);
+    (status(request, cause), text.as_str().to_owned())
+}
+
+/// Why the first of the rejected records was refused, as replies say it, and how many there are.
+#[must_use]
+pub fn explain_rejects(verdict: &Verdict) -> Option<(String, u64)> {
+    let text = form::reject_text(verdict);
+    (verdict.rejected > 0).then(|| (text.as_str().to_owned(), verdict.rejected))
+}
+
 /// The status column of the table.
 fn status(request: &RequestEcho<'_>, cause: &Cause) -> u16 {
     let route = request.route();
