@@ -38,6 +38,8 @@ pub struct Exchange {
     firehose_request_id: Echoed<64>,
     pub reply_to: ReplyTo,
     cause: Option<Cause>,
+    /// Records that were kept of a body that was then refused.
+    kept: u64,
 }
 
 impl Exchange {
@@ -49,6 +51,7 @@ impl Exchange {
             firehose_request_id: Echoed::new(echo.firehose_request_id),
             reply_to,
             cause: None,
+            kept: 0,
         }
     }
 
@@ -73,6 +76,7 @@ impl Exchange {
             requested_headers: None,
             firehose_request_id: self.firehose_request_id.get(),
             now_millis,
+            kept: self.kept,
         }
     }
 }
@@ -106,6 +110,16 @@ impl Pipeline {
             .and_then(|index| self.exchanges.get_mut(usize::try_from(index).ok()?));
         if let Some(exchange) = exchange {
             exchange.cause = Some(cause);
+        }
+    }
+
+    /// The reply will tell how much of a refused body was kept.
+    pub fn note_kept(&mut self, sequence: u64, kept: u64) {
+        let exchange = sequence
+            .checked_sub(self.first)
+            .and_then(|index| self.exchanges.get_mut(usize::try_from(index).ok()?));
+        if let Some(exchange) = exchange {
+            exchange.kept = kept;
         }
     }
 

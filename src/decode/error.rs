@@ -55,6 +55,8 @@ pub enum Fault {
     JsonNotARecord,
     /// A media type that is clearly something else.
     MediaTypeWrong,
+    /// Exposition: a line longer than its limit.
+    LineOverLimit,
 }
 
 impl Fault {
@@ -92,6 +94,7 @@ impl Fault {
             Self::JsonSyntax => "the JSON text has a character that cannot stand here",
             Self::JsonNotARecord => "expected a JSON object or an array of objects",
             Self::MediaTypeWrong => "the media type is not one this endpoint reads",
+            Self::LineOverLimit => "a line is longer than 256 KiB",
         }
     }
 }

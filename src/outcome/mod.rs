@@ -89,6 +89,8 @@ pub struct RequestEcho<'a> {
     pub firehose_request_id: Option<&'a [u8]>,
     /// Now, in milliseconds since the Unix epoch: Firehose wants it back.
     pub now_millis: u64,
+    /// Records of the body that were kept before it was refused: a body that is cut has no undo.
+    pub kept: u64,
 }
 
 impl<'a> RequestEcho<'a> {
@@ -114,6 +116,7 @@ impl<'a> RequestEcho<'a> {
                 _ => None,
             },
             now_millis,
+            kept: 0,
         }
     }
 
@@ -147,6 +150,10 @@ pub fn render(request: &RequestEcho<'_>, cause: &Cause, reply: &mut Reply) {
     } else {
         let mut text = Text::new();
         describe(request, cause, &mut text);
+        if request.kept > 0 {
+            // Text cuts instead of failing.
+            let _ = write!(text, "; {} records in front of it were kept", request.kept);
+        }
         Form::of(request, cause).write_refusal(request, cause, text.as_str(), reply);
     }
     reply.close = matches!(

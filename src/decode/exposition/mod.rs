@@ -28,3 +28,8 @@ pub fn decode<S: RecordSink>(
 ) -> Result<Verdict, DecodeError> {
     Err(DecodeError::at(Fault::RouteNotDecodable, 0))
 }
+
+/// Refuses arguments before the body is read.
+pub fn check_request(_query: Option<&[u8]>, _path_rest: &[u8]) -> Result<(), DecodeError> {
+    Ok(())
+}
