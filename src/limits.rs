@@ -94,6 +94,10 @@ pub const JSON_RECORD_SIZE_MAX: usize = MIB;
 pub const JSON_RECORD_NODE_COUNT_MAX: usize = 64 * KIB;
 /// Labels of one remote-write series; the largest that real exporters make have below a hundred.
 pub const LABEL_COUNT_MAX: usize = KIB;
+/// Labels that a request adds to each of its series: its path and query hold them.
+pub const REQUEST_LABEL_COUNT_MAX: usize = 256;
+/// Metadata lines of the open family that a block of an exposition hands to the next.
+pub const OPEN_FAMILY_SIZE_MAX: usize = 8 * KIB;
 /// Buckets of one side of a native histogram after its gaps are filled: gaps come from the peer.
 pub const HISTOGRAM_BUCKET_COUNT_MAX: usize = 4 * KIB;
 

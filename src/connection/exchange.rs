@@ -34,6 +34,7 @@ impl<const N: usize> Echoed<N> {
 pub struct Exchange {
     endpoint: Option<Endpoint>,
     json: bool,
+    is_push: bool,
     origin: Echoed<120>,
     firehose_request_id: Echoed<64>,
     pub reply_to: ReplyTo,
@@ -47,6 +48,7 @@ impl Exchange {
         Self {
             endpoint: echo.endpoint,
             json: echo.json,
+            is_push: echo.is_push,
             origin: Echoed::new(echo.origin),
             firehose_request_id: Echoed::new(echo.firehose_request_id),
             reply_to,
@@ -77,6 +79,7 @@ impl Exchange {
             firehose_request_id: self.firehose_request_id.get(),
             now_millis,
             kept: self.kept,
+            is_push: self.is_push,
         }
     }
 }

@@ -91,6 +91,8 @@ pub struct RequestEcho<'a> {
     pub now_millis: u64,
     /// Records of the body that were kept before it was refused: a body that is cut has no undo.
     pub kept: u64,
+    /// Exposition with labels in the path, as the Pushgateway takes it: its clients want a 200.
+    pub is_push: bool,
 }
 
 impl<'a> RequestEcho<'a> {
@@ -117,6 +119,8 @@ impl<'a> RequestEcho<'a> {
             },
             now_millis,
             kept: 0,
+            is_push: endpoint == Some(Endpoint::Ingest(Route::ImportPrometheus))
+                && head.path.contains("/metrics/"),
         }
     }
 
@@ -173,6 +177,7 @@ fn status(request: &RequestEcho<'_>, cause: &Cause) -> u16 {
     let route = request.route();
     match cause {
         Cause::Acknowledged(_) => match route {
+            Some(Route::ImportPrometheus) if request.is_push => 200,
             Some(Route::RemoteWrite | Route::ImportPrometheus) => 204,
             Some(Route::DatadogSeriesV1 | Route::DatadogSeriesV2) => 202,
             // Firehose and the Java tracer take nothing but 200.
