@@ -25,6 +25,30 @@ pub enum RejectCause {
     Inconsistent,
     /// An id of a wrong length where it is required.
     IdInvalid,
+    /// A line of text without the metric's name.
+    NameMissing,
+    /// A line with two metric names.
+    NameRepeated,
+    /// A label without a value in double quotes.
+    QuoteMissing,
+    /// A string that its line ends in.
+    QuoteUnclosed,
+    /// Something else than a comma behind a label.
+    CommaMissing,
+    /// Labels that their line ends in.
+    BraceMissing,
+    /// Two labels of one name.
+    LabelRepeated,
+    /// A line without a value.
+    ValueMissing,
+    /// A value that is no number, or one of a form that is not taken.
+    ValueNotANumber,
+    /// A timestamp that is no number.
+    TimeNotANumber,
+    /// A line that goes on behind its timestamp.
+    TextBehindTime,
+    /// An exemplar that cannot be read; its sample is kept.
+    ExemplarInvalid,
 }
 
 impl RejectCause {
@@ -35,6 +59,18 @@ impl RejectCause {
             Self::OverLimit => "over the limit of one record",
             Self::Inconsistent => "values contradict each other",
             Self::IdInvalid => "an id is not valid",
+            Self::NameMissing => "the metric's name is missing",
+            Self::NameRepeated => "the metric has two names",
+            Self::QuoteMissing => "a label has no value in double quotes",
+            Self::QuoteUnclosed => "a quote is not closed",
+            Self::CommaMissing => "a comma or a closing brace is missing behind a label",
+            Self::BraceMissing => "the labels have no closing brace",
+            Self::LabelRepeated => "a label stands twice",
+            Self::ValueMissing => "the value is missing",
+            Self::ValueNotANumber => "the value is not a number",
+            Self::TimeNotANumber => "the timestamp is not a number",
+            Self::TextBehindTime => "text stands behind the timestamp",
+            Self::ExemplarInvalid => "an exemplar cannot be read",
         }
     }
 }

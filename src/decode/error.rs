@@ -55,6 +55,18 @@ pub enum Fault {
     JsonNotARecord,
     /// A media type that is clearly something else.
     MediaTypeWrong,
+    /// Text: a line longer than the limit.
+    LineOverLimit,
+    /// Request: `timestamp` is not an integer.
+    TimestampNotAnInteger,
+    /// Request: `extra_label` without an equals sign.
+    ExtraLabelWithoutEquals,
+    /// Request: the path ends behind a label's name.
+    PathLabelWithoutValue,
+    /// Request: a label of the path that says base64 and is not.
+    PathLabelNotBase64,
+    /// Request: a percent sign without two hexadecimal digits.
+    PercentEncodingInvalid,
 }
 
 impl Fault {
@@ -92,6 +104,14 @@ impl Fault {
             Self::JsonSyntax => "the JSON text has a character that cannot stand here",
             Self::JsonNotARecord => "expected a JSON object or an array of objects",
             Self::MediaTypeWrong => "the media type is not one this endpoint reads",
+            Self::LineOverLimit => "a line is longer than 256 KiB",
+            Self::TimestampNotAnInteger => "the argument timestamp is not an integer",
+            Self::ExtraLabelWithoutEquals => "an extra_label has no equals sign",
+            Self::PathLabelWithoutValue => "the path has a label without a value",
+            Self::PathLabelNotBase64 => "a label of the path is not base64",
+            Self::PercentEncodingInvalid => {
+                "a percent sign is not followed by two hexadecimal digits"
+            }
         }
     }
 }

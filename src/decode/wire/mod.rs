@@ -1,4 +1,7 @@
-//! Readers of the formats that protocols are written in: protobuf, JSON. No protocol knows another.
+//! Readers of the formats that protocols are written in: protobuf, JSON, numbers as text. No
+//! protocol knows another.
 
+pub mod hex;
 pub mod json;
+pub mod number;
 pub mod protobuf;
