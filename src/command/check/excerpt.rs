@@ -8,8 +8,38 @@ const AFTER: usize = 32;
 /// Bytes of a row in hexadecimal.
 const ROW: usize = 16;
 
-/// Writes the surroundings of byte `at`, which may lie at the end.
-pub(super) fn write(what: &str, bytes: &[u8], at: u64, out: &mut impl Write) -> io::Result<()> {
+/// The neighbourhood of a fault, kept when the rest is gone.
+pub(super) struct Place {
+    what: &'static str,
+    bytes: Vec<u8>,
+    /// Of the fault in `bytes`.
+    at: u64,
+    /// Where `bytes` begin.
+    base: u64,
+}
+
+impl Place {
+    /// Around byte `at` of `bytes`, which stand `base` bytes behind the start.
+    pub(super) fn around(what: &'static str, bytes: &[u8], at: u64, base: u64) -> Self {
+        const KEPT: usize = 4 * ROW;
+        let place = usize::try_from(at).unwrap_or(usize::MAX).min(bytes.len());
+        let start = place.saturating_sub(KEPT) / ROW * ROW;
+        let end = place.saturating_add(KEPT).min(bytes.len());
+        Self {
+            what,
+            bytes: bytes.get(start..end).unwrap_or_default().to_vec(),
+            at: (place - start) as u64,
+            base: base + start as u64,
+        }
+    }
+
+    pub(super) fn write(&self, out: &mut impl Write) -> io::Result<()> {
+        write(self.what, &self.bytes, self.at, self.base, out)
+    }
+}
+
+/// Writes the surroundings of byte `at`, which may lie at the end. `base` is added to places.
+fn write(what: &str, bytes: &[u8], at: u64, base: u64, out: &mut impl Write) -> io::Result<()> {
     let at = usize::try_from(at).unwrap_or(usize::MAX).min(bytes.len());
     if bytes.is_empty() {
         return Ok(());
@@ -18,9 +48,9 @@ pub(super) fn write(what: &str, bytes: &[u8], at: u64, out: &mut impl Write) -> 
         Some((before, after)) => {
             writeln!(out, "    {what}: {before}{after}")?;
             let blanks = what.chars().count() + 2 + before.chars().count();
-            writeln!(out, "    {}^ byte {at}", " ".repeat(blanks))
+            writeln!(out, "    {}^ byte {}", " ".repeat(blanks), at as u64 + base)
         }
-        None => write_rows(what, bytes, at, out),
+        None => write_rows(what, bytes, at, base, out),
     }
 }
 
@@ -64,13 +94,20 @@ fn text(bytes: &[u8]) -> Option<String> {
     Some(super::words::printable(&text.replace(['\t', '\r', '\n'], " ")))
 }
 
-fn write_rows(what: &str, bytes: &[u8], at: usize, out: &mut impl Write) -> io::Result<()> {
+fn write_rows(
+    what: &str,
+    bytes: &[u8],
+    at: usize,
+    base: u64,
+    out: &mut impl Write,
+) -> io::Result<()> {
     writeln!(out, "    {what}:")?;
     let row_of = at / ROW * ROW;
+    let place = at as u64 + base;
     for start in [row_of.wrapping_sub(ROW), row_of, row_of + ROW] {
         let Some(row) = bytes.get(start..(start.saturating_add(ROW)).min(bytes.len())) else {
             if start == row_of {
-                writeln!(out, "      {:width$}^ byte {at}, the end", "", width = 10)?;
+                writeln!(out, "      {:width$}^ byte {place}, the end", "", width = 10)?;
             }
             continue;
         };
@@ -80,12 +117,12 @@ fn write_rows(what: &str, bytes: &[u8], at: usize, out: &mut impl Write) -> io::
                 .iter()
                 .map(|&byte| if (0x20..0x7f).contains(&byte) { char::from(byte) } else { '.' })
                 .collect();
-            writeln!(out, "      {start:08x}  {:<47}  {text}", hex.join(" "))?;
+            writeln!(out, "      {:08x}  {:<47}  {text}", start as u64 + base, hex.join(" "))?;
         }
         if start == row_of {
             let blanks = 10 + 3 * (at - row_of);
             let end = if at == bytes.len() { ", the end" } else { "" };
-            writeln!(out, "      {:blanks$}^ byte {at}{end}", "")?;
+            writeln!(out, "      {:blanks$}^ byte {place}{end}", "")?;
         }
     }
     Ok(())
@@ -99,7 +136,7 @@ mod tests {
 
     fn written(bytes: &[u8], at: u64) -> String {
         let mut out = Vec::new();
-        write("payload", bytes, at, &mut out).unwrap();
+        Place::around("payload", bytes, at, 0).write(&mut out).unwrap();
         String::from_utf8(out).unwrap()
     }
 

@@ -8,6 +8,7 @@
 //! Needs no server. The decision is the one that the server would make, and a refusal is told in the
 //! sentence of its reply; the second walk only looks at records that the first one allowed.
 
+mod blocks;
 mod excerpt;
 mod request;
 mod summary;
@@ -17,6 +18,7 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
+use self::excerpt::Place;
 use self::request::{Body, Request, RequestError};
 use self::summary::Summary;
 use self::words::counted;
@@ -25,7 +27,7 @@ use crate::content::{self, Arena, ContentError};
 use crate::decode::{self, DecodeError, Scratch, Verdict};
 use crate::envelope::{Codings, Envelope, RequestFields, Route};
 use crate::ingest::{self, Refusal};
-use crate::outcome::{self, Cause};
+use crate::outcome::{self, Cause, RequestEcho};
 use crate::ring::clock::Clock;
 use crate::route;
 
@@ -61,6 +63,10 @@ impl Finding {
         }
     }
 
+    const fn of(verdict: &Verdict) -> Self {
+        if verdict.rejected > 0 { Self::RejectedInPart } else { Self::Fine }
+    }
+
     const fn rank(self) -> usize {
         match self {
             Self::Fine => 0,
@@ -79,6 +85,9 @@ impl Finding {
         }
     }
 }
+
+/// As much of a body without a bound as tells its coding.
+const START_SIZE: u64 = 4096;
 
 /// Checks every file and writes one block for each. `Err` is wrong usage, or an output that is gone.
 pub fn run(options: &Options, out: &mut impl Write) -> Result<Finding, CheckError> {
@@ -149,6 +158,9 @@ enum Answer {
 impl Check {
     fn file(&mut self, path: &Path, out: &mut impl Write) -> io::Result<Finding> {
         let name = words::printable(&path.to_string_lossy());
+        if self.request.is_cut() {
+            return self.cut_file(path, &name, out);
+        }
         let bytes = match read(path, self.request.read_limit()) {
             Ok(bytes) => bytes,
             Err(error) => {
@@ -160,38 +172,114 @@ impl Check {
         let arrival_nanos = self.progress.clock.now().wall_nanos;
         let body = self.request.body(path, &bytes);
         let answer = self.answer(&body, &bytes, arrival_nanos);
-        let finding = match &answer {
-            Answer::Accepted { verdict, .. } if verdict.rejected > 0 => Finding::RejectedInPart,
-            Answer::Accepted { .. } => Finding::Fine,
-            Answer::Refused(_) => Finding::Refused,
-        };
         match answer {
             Answer::Accepted { verdict, summary, payload_size } => {
+                let finding = Finding::of(&verdict);
                 let what = summary.headline(&verdict);
                 writeln!(out, "{name}: {}: {what}", finding.words())?;
-                self.write_request(&body, &bytes, Some(payload_size), out)?;
-                if let Some((cause, count)) = outcome::explain_rejects(&verdict) {
-                    writeln!(
-                        out,
-                        "    rejected: {}: {cause}",
-                        counted(count, "record", "records")
-                    )?;
+                write_request(&body, bytes.len() as u64, Some(payload_size), out)?;
+                write_notes(&body, &bytes, out)?;
+                write_rejects(&verdict, out)?;
+                if let Some((_, offset)) = verdict.first_reject {
+                    self.write_payload(&body, &bytes, offset, out)?;
                 }
                 summary.write(&verdict, out)?;
                 if verdict.kept() == 0 && verdict.rejected == 0 {
                     self.write_other_routes(&body, &bytes, arrival_nanos, out)?;
                 }
+                Ok(finding)
             }
             Answer::Refused(cause) => {
                 let (status, sentence) = outcome::explain(&body.echo(), &cause);
                 writeln!(out, "{name}: refused with {status}: {sentence}")?;
-                self.write_request(&body, &bytes, None, out)?;
+                write_request(&body, bytes.len() as u64, None, out)?;
+                write_notes(&body, &bytes, out)?;
                 self.write_excerpt(&body, &bytes, &cause, out)?;
                 if let Cause::Decode(_) = cause {
                     self.write_other_routes(&body, &bytes, arrival_nanos, out)?;
                 }
+                Ok(Finding::Refused)
             }
         }
+    }
+
+    /// A body that the server cuts into blocks: any size, in the memory of one block.
+    fn cut_file(&mut self, path: &Path, name: &str, out: &mut impl Write) -> io::Result<Finding> {
+        let mut file;
+        let mut standard;
+        let input: &mut dyn Read = if path.as_os_str() == "-" {
+            standard = io::stdin().lock();
+            &mut standard
+        } else {
+            match File::open(path) {
+                Ok(opened) => {
+                    file = opened;
+                    &mut file
+                }
+                Err(error) => {
+                    writeln!(out, "{name}: unreadable: {error}")?;
+                    return Ok(Finding::Unreadable);
+                }
+            }
+        };
+        let mut start = Vec::new();
+        let read = (&mut *input).take(START_SIZE).read_to_end(&mut start);
+        let body = self.request.body(path, &start);
+        let walked = match (read, body.codings) {
+            (Err(error), _) => Err(error),
+            (_, Err(cause)) => {
+                let (status, sentence) = outcome::explain(&body.echo(), &cause);
+                writeln!(out, "{name}: refused with {status}: {sentence}")?;
+                return Ok(Finding::Refused);
+            }
+            (Ok(_), Ok(codings)) => {
+                // No bytes are an empty request, whatever coding a sender names for them.
+                let codings = ingest::true_codings(body.route, codings, &start);
+                let mut whole = start.as_slice().chain(input);
+                let (scratch, arena) = (&mut self.scratch, &mut self.arena);
+                blocks::walk(&body, codings, &mut whole, scratch, arena, &mut self.progress)
+            }
+        };
+        let walked = match walked {
+            Ok(walked) => walked,
+            Err(error) => {
+                writeln!(out, "{name}: unreadable: {error}")?;
+                return Ok(Finding::Unreadable);
+            }
+        };
+        let (verdict, what) = (&walked.verdict, walked.summary.headline(&walked.verdict));
+        let finding = match &walked.fault {
+            None => {
+                let finding = Finding::of(verdict);
+                writeln!(out, "{name}: {}: {what}", finding.words())?;
+                write_request(&body, walked.coded_size, Some(walked.payload_size), out)?;
+                finding
+            }
+            Some((cause, place)) => {
+                let echo = RequestEcho { kept: verdict.kept(), ..body.echo() };
+                let (status, sentence) = outcome::explain(&echo, cause);
+                writeln!(out, "{name}: refused with {status}: {sentence}")?;
+                write_request(&body, walked.coded_size, None, out)?;
+                if let Some(place) = place {
+                    place.write(out)?;
+                }
+                if let Some(kind) = request::resembles(&start)
+                    && matches!(cause, Cause::Content(_))
+                {
+                    writeln!(out, "    note: it begins like {kind}")?;
+                }
+                if verdict.kept() > 0 {
+                    writeln!(out, "    in front of it: {what}")?;
+                }
+                Finding::Refused
+            }
+        };
+        write_rejects(verdict, out)?;
+        for reject in &walked.rejects {
+            writeln!(out, "    line {}: {}", reject.line, reject.cause)?;
+            reject.place.write(out)?;
+        }
+        walked.summary.write(verdict, out)?;
         Ok(finding)
     }
 
@@ -226,20 +314,24 @@ impl Check {
         Answer::Accepted { verdict, summary, payload_size }
     }
 
-    fn write_request(
-        &self,
+    /// The bytes around a place in the payload.
+    fn write_payload(
+        &mut self,
         body: &Body,
         bytes: &[u8],
-        payload_size: Option<u64>,
+        offset: u64,
         out: &mut impl Write,
     ) -> io::Result<()> {
-        write!(out, "    request: {}; {} bytes", body.words(), bytes.len())?;
-        match payload_size {
-            Some(size) if size != bytes.len() as u64 => writeln!(out, ", {size} decoded")?,
-            _ => writeln!(out)?,
-        }
-        for note in body.notes(bytes) {
-            writeln!(out, "    note: {note}")?;
+        let Ok(codings) = body.codings else { return Ok(()) };
+        let codings = ingest::true_codings(body.route, codings, bytes);
+        let limit = route::payload_limit(body.route);
+        if let Ok(payload) = content::decode(codings, bytes, &mut self.arena, limit) {
+            Place::around("payload", payload, offset, 0).write(out)?;
+            if let Some(kind) = request::resembles(payload)
+                && !(kind == "JSON" && body.is_json())
+            {
+                writeln!(out, "    note: the payload begins like {kind}")?;
+            }
         }
         Ok(())
     }
@@ -269,7 +361,7 @@ impl Check {
                     other => other.offset(),
                 };
                 if let Some(at) = at {
-                    excerpt::write(what, coded, at, out)?;
+                    Place::around(what, coded, at, 0).write(out)?;
                 }
                 if let Some(kind) = request::resembles(coded)
                     && kind != coding.0[0].name()
@@ -278,14 +370,7 @@ impl Check {
                 }
             }
             Cause::Decode(DecodeError { offset, .. }) => {
-                if let Ok(payload) = content::decode(codings, bytes, &mut self.arena, limit) {
-                    excerpt::write("payload", payload, offset, out)?;
-                    if let Some(kind) = request::resembles(payload)
-                        && !(kind == "JSON" && body.is_json())
-                    {
-                        writeln!(out, "    note: the payload begins like {kind}")?;
-                    }
-                }
+                self.write_payload(body, bytes, offset, out)?;
             }
             _ => {}
         }
@@ -322,6 +407,32 @@ impl Check {
             }
         }
         Ok(())
+    }
+}
+
+fn write_request(
+    body: &Body,
+    size: u64,
+    payload_size: Option<u64>,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    write!(out, "    request: {}; {size} bytes", body.words())?;
+    match payload_size {
+        Some(payload_size) if payload_size != size => writeln!(out, ", {payload_size} decoded"),
+        _ => writeln!(out),
+    }
+}
+
+fn write_notes(body: &Body, bytes: &[u8], out: &mut impl Write) -> io::Result<()> {
+    body.notes(bytes).iter().try_for_each(|note| writeln!(out, "    note: {note}"))
+}
+
+fn write_rejects(verdict: &Verdict, out: &mut impl Write) -> io::Result<()> {
+    match outcome::explain_rejects(verdict) {
+        Some((cause, count)) => {
+            writeln!(out, "    rejected: {}: {cause}", counted(count, "record", "records"))
+        }
+        None => Ok(()),
     }
 }
 

@@ -134,7 +134,11 @@ impl Request {
         Ok(request)
     }
 
-    pub(super) fn read_limit(&self) -> usize {
+    pub(super) const fn is_cut(&self) -> bool {
+        self.route.is_cut()
+    }
+
+    pub(super) const fn read_limit(&self) -> usize {
         route::body_limit(self.route)
     }
 
