@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use inrush::command::{key, serve};
+use inrush::command::{check, key, serve};
 use inrush::config::{self, ConfigError, Override};
 
 #[global_allocator]
@@ -25,6 +25,28 @@ enum Command {
     /// Manage ingestion keys; a running server sees changes within a second.
     #[command(subcommand)]
     Key(Key),
+    /// Say what a captured body holds, or what is wrong with it.
+    Check(Check),
+}
+
+/// Say what a captured body holds, or what is wrong with it: the server's own decision, without one.
+///
+/// A refusal is told in the words of the server's reply, with the place of the fault and the bytes
+/// around it. Header values and query strings are never printed.
+#[derive(Args)]
+#[command(after_help = "Exit codes: 0 all is well, 1 a body is refused, 2 wrong usage or a file \
+that cannot be read, 3 accepted with rejected records.")]
+struct Check {
+    /// Bodies as they were sent, one a file; - is standard input
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Endpoint they were sent to: its path, perhaps with a query string
+    #[arg(long = "as", value_name = "ENDPOINT")]
+    endpoint: String,
+    /// Header the request had, 'Name: value'; may be repeated. Without Content-Type the one of the
+    /// endpoint's usual senders is assumed, without Content-Encoding the coding is told by the bytes
+    #[arg(long = "header", short = 'H', value_name = "HEADER")]
+    headers: Vec<String>,
 }
 
 /// Settings come from the file, then from INRUSH_… variables, then from flags; the last one wins.
@@ -113,6 +135,14 @@ fn main() -> ExitCode {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => fail(&*error),
         },
+        Command::Check(arguments) => {
+            let Check { files, endpoint, headers } = arguments;
+            let options = check::Options { files, endpoint, headers };
+            match check::run(&options, &mut std::io::stdout().lock()) {
+                Ok(finding) => ExitCode::from(finding.exit_code()),
+                Err(error) => fail(&error),
+            }
+        }
     }
 }
 

@@ -45,9 +45,11 @@ fn module(name: &str) -> &str {
 fn allowed(module: &str) -> &'static [&'static str] {
     match module {
         "main" | "lib" => &["command", "config"],
-        "command" => {
-            &["server", "config", "route", "content", "decode", "journal", "auth", "batch", "ring"]
-        }
+        // `check` goes the way of a request, without socket and journal.
+        "command" => &[
+            "server", "config", "route", "content", "decode", "journal", "auth", "batch", "ring",
+            "http", "ingest", "outcome",
+        ],
         // Joins everything once, at start.
         "server" => {
             &["admin", "command", "config", "decode", "ingest", "journal", "ring", "shard", "store"]

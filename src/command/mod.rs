@@ -1,4 +1,5 @@
 //! The subcommands of the binary.
 
+pub mod check;
 pub mod key;
 pub mod serve;

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use crate::auth::{self, KeyTable, Memo};
-use crate::batch::Validating;
+use crate::batch::{RecordSink, Validating};
 use crate::buffer::{AlignedBuffer, Pool, PoolError};
 use crate::content::{self, Arena, ContentError};
 use crate::counters::TenantCounters;
@@ -148,11 +148,7 @@ impl Ingest {
             Endpoint::Preflight => return Err(Cause::Preflight),
             Endpoint::Options { .. } => return Err(Cause::Options),
         };
-        if !decode::is_decodable(route) {
-            return Err(Cause::NotImplemented);
-        }
-        route::media_type(route, &head.fields).map_err(Cause::Media)?;
-        let codings = route::codings(route, &head.fields).map_err(Cause::Coding)?;
+        let codings = check_head(head, route)?;
         self.admit_load(route)?;
         let body_limit = route::body_limit(route);
         if let BodyFraming::Length(length) = framing
@@ -201,26 +197,7 @@ impl Ingest {
         tenant: &Tenant,
     ) -> Result<(), Cause> {
         self.fields.clear();
-        for &(name, id) in FieldId::kept_headers(route) {
-            if let Some(value) = head.fields.last(name)
-                && !RequestFields::push(&mut self.fields, id, value)
-            {
-                return Err(Cause::RequestFieldsTooLarge);
-            }
-        }
-        if route == Route::ImportPrometheus {
-            let path = route::path_behind(route, head.path);
-            let query = head.query.unwrap_or_default();
-            decode::exposition::check_request(Some(query.as_bytes()), path.as_bytes())
-                .map_err(Cause::Decode)?;
-            let kept = auth::push_query(query, |query| {
-                RequestFields::push(&mut self.fields, FieldId::Query, query)
-            }) && (path.is_empty()
-                || RequestFields::push(&mut self.fields, FieldId::PathLabels, path.as_bytes()));
-            if !kept {
-                return Err(Cause::RequestFieldsTooLarge);
-            }
-        }
+        keep_fields(head, route, &mut self.fields)?;
         let envelope = Envelope {
             route,
             codings,
@@ -346,7 +323,41 @@ impl Ingest {
     }
 }
 
-enum Refusal {
+/// What `inrush check` asks of a head too: all that head and route alone decide about a body.
+pub fn check_head(head: &RequestHead<'_>, route: Route) -> Result<Codings, Cause> {
+    if !decode::is_decodable(route) {
+        return Err(Cause::NotImplemented);
+    }
+    route::media_type(route, &head.fields).map_err(Cause::Media)?;
+    route::codings(route, &head.fields).map_err(Cause::Coding)
+}
+
+/// Appends the parts of a head that decoders may look at.
+pub fn keep_fields(head: &RequestHead<'_>, route: Route, into: &mut Vec<u8>) -> Result<(), Cause> {
+    for &(name, id) in FieldId::kept_headers(route) {
+        if let Some(value) = head.fields.last(name)
+            && !RequestFields::push(into, id, value)
+        {
+            return Err(Cause::RequestFieldsTooLarge);
+        }
+    }
+    if route == Route::ImportPrometheus {
+        let path = route::path_behind(route, head.path);
+        let query = head.query.unwrap_or_default();
+        decode::exposition::check_request(Some(query.as_bytes()), path.as_bytes())
+            .map_err(Cause::Decode)?;
+        let kept =
+            auth::push_query(query, |query| RequestFields::push(into, FieldId::Query, query))
+                && (path.is_empty()
+                    || RequestFields::push(into, FieldId::PathLabels, path.as_bytes()));
+        if !kept {
+            return Err(Cause::RequestFieldsTooLarge);
+        }
+    }
+    Ok(())
+}
+
+pub enum Refusal {
     Cause(Cause),
     /// Not wrong so far, but too large for a shard's turn.
     Large,
@@ -364,7 +375,7 @@ fn entry_of(envelope: &[u8], body: &[u8], pool: &mut Pool) -> Result<AlignedBuff
 
 /// What the body is, not what its sender calls it; the envelope says so. vmagent's queues mix formats
 /// after a restart: what is sent as snappy may be zstd and the other way round.
-fn true_codings(route: Route, named: Codings, body: &[u8]) -> Codings {
+pub fn true_codings(route: Route, named: Codings, body: &[u8]) -> Codings {
     if route != Route::RemoteWrite {
         // No bytes are an empty request, whatever coding a sender names for them.
         return if body.is_empty() { Codings::IDENTITY } else { named };
@@ -382,6 +393,18 @@ fn validate(
     scratch: &mut decode::Scratch,
 ) -> Result<Verdict, Refusal> {
     let envelope = parse_envelope(envelope).ok_or(Refusal::Cause(Cause::Internal))?;
+    walk(&envelope, body, limit, arena, scratch, &mut Validating)
+}
+
+/// The same with any sink, for whoever wants to see the records.
+pub fn walk<S: RecordSink>(
+    envelope: &Envelope<'_>,
+    body: &[u8],
+    limit: usize,
+    arena: &mut Arena,
+    scratch: &mut decode::Scratch,
+    sink: &mut S,
+) -> Result<Verdict, Refusal> {
     let payload_limit = route::payload_limit(envelope.route);
     let payload = match content::decode(envelope.codings, body, arena, limit.min(payload_limit)) {
         Ok(payload) => payload,
@@ -392,7 +415,7 @@ fn validate(
     if payload.len() > payload_limit {
         return Err(Refusal::Cause(Cause::PayloadTooLarge));
     }
-    decode::decode(&envelope, payload, scratch, &mut Validating)
+    decode::decode(envelope, payload, scratch, sink)
         .map_err(|error| Refusal::Cause(Cause::Decode(error)))
 }
 

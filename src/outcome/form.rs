@@ -198,7 +198,7 @@ fn push_firehose_start(request: &RequestEcho<'_>, body: &mut Vec<u8>) {
 }
 
 /// Why the first of the rejected records was refused.
-fn reject_text(verdict: &Verdict) -> Text {
+pub(super) fn reject_text(verdict: &Verdict) -> Text {
     use fmt::Write as _;
     let mut text = Text::new();
     if let Some((cause, offset)) = verdict.first_reject {

@@ -153,11 +153,7 @@ pub fn render(request: &RequestEcho<'_>, cause: &Cause, reply: &mut Reply) {
         render_success(request, cause, reply);
     } else {
         let mut text = Text::new();
-        describe(request, cause, &mut text);
-        if request.kept > 0 {
-            // Text cuts instead of failing.
-            let _ = write!(text, "; {} records in front of it were kept", request.kept);
-        }
+        write_sentence(request, cause, &mut text);
         Form::of(request, cause).write_refusal(request, cause, text.as_str(), reply);
     }
     reply.close = matches!(
@@ -170,6 +166,22 @@ pub fn render(request: &RequestEcho<'_>, cause: &Cause, reply: &mut Reply) {
             | Cause::JournalPoisoned
             | Cause::Draining
     );
+}
+
+/// The status and the sentence of a refusal, as its reply says them; the sentence is cut where a
+/// reply cuts it.
+#[must_use]
+pub fn explain(request: &RequestEcho<'_>, cause: &Cause) -> (u16, String) {
+    let mut text = Text::new();
+    write_sentence(request, cause, &mut text);
+    (status(request, cause), text.as_str().to_owned())
+}
+
+/// Why the first of the rejected records was refused, as replies say it, and how many there are.
+#[must_use]
+pub fn explain_rejects(verdict: &Verdict) -> Option<(String, u64)> {
+    let text = form::reject_text(verdict);
+    (verdict.rejected > 0).then(|| (text.as_str().to_owned(), verdict.rejected))
 }
 
 /// The status column of the table.
@@ -317,6 +329,15 @@ fn render_success(request: &RequestEcho<'_>, cause: &Cause, reply: &mut Reply) {
             reply.body = Body::Static(b"1");
         }
         _ => {}
+    }
+}
+
+/// What a refusal says.
+fn write_sentence(request: &RequestEcho<'_>, cause: &Cause, text: &mut Text) {
+    describe(request, cause, text);
+    if request.kept > 0 {
+        // Text cuts instead of failing.
+        let _ = write!(text, "; {} records in front of it were kept", request.kept);
     }
 }
 
