@@ -82,6 +82,11 @@ routes! {
 }
 
 impl Route {
+    /// Whether a body is cut at line ends into entries, and so has no bound; the others are one entry.
+    pub const fn is_cut(self) -> bool {
+        matches!(self, Self::ImportPrometheus)
+    }
+
     pub const fn number(self) -> u16 {
         self as u16
     }

@@ -72,6 +72,17 @@ pub const TENANT_SIZE_MAX: usize = 128;
 pub const ALIGNMENT_MIN: usize = 4 * KIB;
 /// Entries below this are packed by copy into the commit buffer; larger ones are their own extent.
 pub const PACKED_ENTRY_SIZE_MAX: usize = 32 * KIB;
+/// A block of a body that is cut at line ends: decoded, without its envelope.
+pub const BLOCK_SIZE_MAX: usize = MIB;
+/// One line of text exposition: what VictoriaMetrics takes. A begun line moves to the next block.
+pub const EXPOSITION_LINE_SIZE_MAX: usize = 256 * KIB;
+/// A coded body up to this size is tried in one piece first: most such inflate to one block.
+pub const UNCUT_CODED_SIZE_MAX: usize = 64 * KIB;
+/// Blocks that a shard checks in one turn: about 3 ms each.
+pub const BLOCKS_A_TURN: u32 = 2;
+/// How long a body waits for room in the journal or for memory before it is refused.
+pub const BLOCK_TIMEOUT: Duration = Duration::from_secs(10);
+const _: () = assert!(2 * EXPOSITION_LINE_SIZE_MAX < BLOCK_SIZE_MAX);
 
 // ── Decoding ──────────────────────────────────────────────────────────────────────────────────
 
@@ -83,8 +94,6 @@ pub const JSON_RECORD_SIZE_MAX: usize = MIB;
 pub const JSON_RECORD_NODE_COUNT_MAX: usize = 64 * KIB;
 /// Labels of one remote-write series; the largest that real exporters make have below a hundred.
 pub const LABEL_COUNT_MAX: usize = KIB;
-/// One line of an exposition, as VictoriaMetrics bounds it.
-pub const EXPOSITION_LINE_SIZE_MAX: usize = 256 * KIB;
 /// Labels that a request adds to each of its series: its path and query hold them.
 pub const REQUEST_LABEL_COUNT_MAX: usize = 256;
 /// Metadata lines of the open family that a block of an exposition hands to the next.

@@ -84,6 +84,8 @@ const ALLOW_POST: &str = "POST, OPTIONS";
 const ALLOW_POST_PUT: &str = "POST, PUT, OPTIONS";
 /// The remote write path, where vmagent also asks by GET.
 const ALLOW_REMOTE_WRITE: &str = "GET, POST, OPTIONS";
+/// vmagent pushes its own metrics by GET, curl -T and Pushgateway clients by PUT.
+const ALLOW_IMPORT: &str = "GET, POST, PUT, OPTIONS";
 
 /// A path without its method.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -97,10 +99,10 @@ impl Place {
         match self {
             Self::Read(_) => ALLOW_READ,
             Self::Ingest(Route::RemoteWrite) => ALLOW_REMOTE_WRITE,
-            // curl -T and Pushgateway clients; Java and JavaScript tracers.
+            Self::Ingest(Route::ImportPrometheus) => ALLOW_IMPORT,
+            // Java and JavaScript tracers.
             Self::Ingest(
-                Route::ImportPrometheus
-                | Route::DatadogTracesV03
+                Route::DatadogTracesV03
                 | Route::DatadogTracesV04
                 | Route::DatadogTracesV05
                 | Route::DatadogTracesV07,
@@ -149,6 +151,9 @@ pub fn select(head: &RequestHead<'_>) -> Result<Endpoint, RouteError> {
             Ok(Endpoint::VmHandshake)
         }
         (Method::Post, Place::Ingest(route)) => Ok(Endpoint::Ingest(route)),
+        (Method::Get | Method::Put, Place::Ingest(route)) if place.allow() == ALLOW_IMPORT => {
+            Ok(Endpoint::Ingest(route))
+        }
         (Method::Put, Place::Ingest(route)) if place.allow() == ALLOW_POST_PUT => {
             Ok(Endpoint::Ingest(route))
         }
@@ -184,6 +189,12 @@ fn place(path: &str) -> Option<Place> {
     })
 }
 
+/// What stands in the path behind the route's own: the Pushgateway's labels.
+#[must_use]
+pub fn path_behind(route: Route, path: &str) -> &str {
+    path.strip_prefix(route.path()).unwrap_or_default()
+}
+
 /// Whether an OPTIONS request is a browser's question before the real one.
 fn is_preflight(fields: &Fields<'_>) -> bool {
     fields.first("origin").is_some() && fields.first("access-control-request-method").is_some()
@@ -198,6 +209,7 @@ fn asks_vm_version(query: Option<&str>) -> bool {
 pub const fn body_limit(route: Route) -> usize {
     match route {
         Route::RemoteWrite => limits::REMOTE_WRITE_SIZE_MAX,
+        route if route.is_cut() => usize::MAX,
         _ => limits::BODY_SIZE_MAX,
     }
 }

@@ -56,7 +56,9 @@ fn allowed(module: &str) -> &'static [&'static str] {
         "shard" => {
             &["connection", "content", "decode", "http", "ingest", "journal", "outcome", "ring"]
         }
-        "connection" => &["auth", "http", "ingest", "journal", "outcome", "ring", "route"],
+        "connection" => {
+            &["auth", "content", "decode", "http", "ingest", "journal", "outcome", "ring", "route"]
+        }
         "ingest" => &["auth", "batch", "content", "decode", "http", "journal", "outcome", "route"],
         "outcome" => &["auth", "content", "decode", "http", "route", "batch"],
         "route" | "auth" => &["http"],

@@ -130,6 +130,28 @@ pub fn candidates(head: &RequestHead<'_>, into: &mut Candidates) {
     }
 }
 
+/// Hands on the query without the pairs that may hold a key; nothing where nothing is left.
+pub fn push_query(query: &str, push: impl FnOnce(&[u8]) -> bool) -> bool {
+    let is_secret = |pair: &str| {
+        let name = pair.split('=').next().unwrap_or_default();
+        NAMES.iter().any(|secret| name.eq_ignore_ascii_case(secret))
+    };
+    if query.is_empty() {
+        return true;
+    }
+    if !query.split('&').any(is_secret) {
+        return push(query.as_bytes());
+    }
+    let mut kept = String::with_capacity(query.len());
+    for pair in query.split('&').filter(|pair| !is_secret(pair)) {
+        if !kept.is_empty() {
+            kept.push('&');
+        }
+        kept.push_str(pair);
+    }
+    kept.is_empty() || push(kept.as_bytes())
+}
+
 /// What follows the scheme, in any case, and at least one blank.
 fn without_scheme<'a>(value: &'a [u8], scheme: &[u8]) -> Option<&'a [u8]> {
     let (found, rest) = value.split_at_checked(scheme.len())?;

@@ -11,7 +11,7 @@ pub mod keys_file;
 mod memo;
 pub mod table;
 
-pub use credential::Candidates;
+pub use credential::{Candidates, push_query};
 pub use memo::Memo;
 pub use table::KeyTable;
 

@@ -88,6 +88,25 @@ impl Pool {
         self.acquire(size)
     }
 
+    /// Takes `size` bytes off the budget for memory that is not of the pool, such as a decoder's window.
+    pub fn reserve_body(&mut self, size: usize) -> Result<(), PoolError> {
+        if self.lent + size + Self::COMMIT_RESERVE > self.budget {
+            return Err(PoolError::BudgetExhausted);
+        }
+        if self.allocated + size > self.budget {
+            self.shed(size);
+        }
+        self.allocated += size;
+        self.lent += size;
+        Ok(())
+    }
+
+    /// Gives back what [`Self::reserve_body`] took.
+    pub fn unreserve(&mut self, size: usize) {
+        self.allocated -= size;
+        self.lent -= size;
+    }
+
     /// Takes a buffer back.
     pub fn release(&mut self, buffer: AlignedBuffer) {
         let capacity = buffer.capacity();

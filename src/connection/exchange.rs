@@ -34,10 +34,13 @@ impl<const N: usize> Echoed<N> {
 pub struct Exchange {
     endpoint: Option<Endpoint>,
     json: bool,
+    is_push: bool,
     origin: Echoed<120>,
     firehose_request_id: Echoed<64>,
     pub reply_to: ReplyTo,
     cause: Option<Cause>,
+    /// Records that were kept of a body that was then refused.
+    kept: u64,
 }
 
 impl Exchange {
@@ -45,10 +48,12 @@ impl Exchange {
         Self {
             endpoint: echo.endpoint,
             json: echo.json,
+            is_push: echo.is_push,
             origin: Echoed::new(echo.origin),
             firehose_request_id: Echoed::new(echo.firehose_request_id),
             reply_to,
             cause: None,
+            kept: 0,
         }
     }
 
@@ -73,6 +78,8 @@ impl Exchange {
             requested_headers: None,
             firehose_request_id: self.firehose_request_id.get(),
             now_millis,
+            kept: self.kept,
+            is_push: self.is_push,
         }
     }
 }
@@ -106,6 +113,16 @@ impl Pipeline {
             .and_then(|index| self.exchanges.get_mut(usize::try_from(index).ok()?));
         if let Some(exchange) = exchange {
             exchange.cause = Some(cause);
+        }
+    }
+
+    /// The reply will tell how much of a refused body was kept.
+    pub fn note_kept(&mut self, sequence: u64, kept: u64) {
+        let exchange = sequence
+            .checked_sub(self.first)
+            .and_then(|index| self.exchanges.get_mut(usize::try_from(index).ok()?));
+        if let Some(exchange) = exchange {
+            exchange.kept = kept;
         }
     }
 

@@ -1,6 +1,6 @@
 //! HTTP/1.1 on a connection: heads, bodies, replies in order.
 
-use super::{BodyState, Connection, Context, Exchange, LargeJob, Phase, Records, Waiting};
+use super::{BodyState, Connection, Context, CutBody, Exchange, LargeJob, Phase, Records, Waiting};
 use crate::envelope::Route;
 use crate::http::head::RequestHead;
 use crate::http::http1::chunked::ChunkStep;
@@ -9,6 +9,7 @@ use crate::http::http1::head::{HeadError, HeadScan, parse};
 use crate::http::http1::reply::{ReplyTo, encode};
 use crate::http::{Method, Parsed};
 use crate::ingest::{Admission, Taken};
+use crate::journal::format::ENTRY_HEADER_SIZE;
 use crate::limits::{
     BODY_BUDGET_TIMEOUT, BODY_RATE_WINDOW, HEAD_TIMEOUT, IDLE_TIMEOUT, KIB, LINGER_SIZE_MAX,
     LINGER_TIMEOUT, SEND_TIMEOUT, size,
@@ -46,6 +47,7 @@ impl Connection {
                     }
                     Some(count)
                 }
+                Phase::ExpectCut { .. } => self.consume_cut(rest, context),
                 Phase::Discard { left } => {
                     let count = (*left).min(rest.len() as u64);
                     *left -= count;
@@ -72,7 +74,7 @@ impl Connection {
         used
     }
 
-    fn expect_head(&mut self, now: Now) {
+    pub(super) fn expect_head(&mut self, now: Now) {
         self.phase = Phase::ExpectHead { scan: HeadScan::default() };
         self.since_nanos = now.monotonic_nanos;
         self.head_begun = false;
@@ -187,9 +189,15 @@ impl Connection {
             self.prefers_single = false;
             let arrival = context.now.wall_nanos;
             let taken = context.ingest.take_slice(&admission, body, arrival, context.pool);
-            self.handle_taken(sequence, &admission, taken, context);
+            let used = body.len();
             self.expect_head(context.now);
-            return body.len();
+            self.handle_taken(sequence, admission, taken, context);
+            return used;
+        }
+        if admission.route.is_cut() && !admission.is_tried_whole(length) {
+            let body = CutBody::new(admission, sequence, framing, context.ingest.envelope());
+            self.begin_cut(body, context);
+            return 0;
         }
         let alignment = context.ingest.writer.alignment();
         let state = BodyState::new(admission, sequence, length, alignment);
@@ -215,8 +223,11 @@ impl Connection {
         0
     }
 
-    /// Tries again to get memory for a parked body.
-    pub fn retry_budget(&mut self, context: &mut Context<'_>) {
+    /// Tries again what a parked body waits for.
+    pub fn retry_parked(&mut self, context: &mut Context<'_>) {
+        if matches!(self.phase, Phase::ExpectCut { .. }) {
+            return self.retry_cut(context);
+        }
         let Phase::AwaitBudget { needed, .. } = &self.phase else { return };
         let Ok(buffer) = context.pool.acquire_body(*needed) else { return };
         if let Phase::AwaitBudget { mut body, envelope, .. } =
@@ -272,14 +283,14 @@ impl Connection {
         let Some(buffer) = body.take_buffer() else { return };
         let arrival = context.now.wall_nanos;
         let taken = context.ingest.take_entry(&body.admission, buffer, arrival, context.pool);
-        self.handle_taken(body.sequence, &body.admission, taken, context);
+        self.handle_taken(body.sequence, body.admission.clone(), taken, context);
         self.spare_body = Some(body);
     }
 
     fn handle_taken(
         &mut self,
         sequence: u64,
-        admission: &Admission,
+        admission: Admission,
         taken: Taken,
         context: &mut Context<'_>,
     ) {
@@ -293,13 +304,24 @@ impl Connection {
                 note_refusal(Some(admission.route), &cause, context);
                 self.pipeline.settle(sequence, cause);
             }
-            Taken::Appended { ticket, verdict } => context.waiting.push_back(Waiting {
-                ticket,
-                connection: context.id,
-                sequence,
-                cause: Cause::Acknowledged(verdict),
-                records: records(verdict.kept()),
-            }),
+            Taken::Appended { ticket, verdict } => {
+                context.refusals.note_rejected(admission.route, &verdict, context.now);
+                context.waiting.push_back(Waiting {
+                    ticket,
+                    connection: context.id,
+                    sequence,
+                    cause: Some(Cause::Acknowledged(verdict)),
+                    records: records(verdict.kept()),
+                });
+            }
+            // Small as it came, but of more blocks than one.
+            Taken::Large { entry } if admission.route.is_cut() => {
+                let content = &entry.as_slice()[ENTRY_HEADER_SIZE..];
+                let (envelope, body) = content.split_at(admission.envelope_length);
+                let cut = CutBody::from_whole(admission, sequence, envelope, body);
+                context.pool.release(entry);
+                self.begin_cut(cut, context);
+            }
             Taken::Large { entry } => context.large.push(LargeJob {
                 connection: context.id,
                 sequence,
@@ -372,7 +394,7 @@ impl Connection {
     }
 
     /// After the replies that are due the connection ends; what still comes is read away.
-    fn end_with_linger(&mut self, now: Now) {
+    pub(super) fn end_with_linger(&mut self, now: Now) {
         self.pipeline.close_after_last();
         self.is_last = true;
         self.phase = Phase::Linger { discarded: 0 };
@@ -470,6 +492,7 @@ impl Connection {
                     self.refuse_body(Cause::BodyTimeout, &[], context);
                 }
             }
+            Phase::ExpectCut { .. } => self.check_cut_time(waited, context),
             Phase::AwaitBudget { .. } => {
                 if waited > nanos(BODY_BUDGET_TIMEOUT) {
                     let cause = Cause::Overloaded { retry_after_seconds: 1 };
@@ -491,7 +514,7 @@ impl Connection {
     }
 }
 
-fn note_refusal(route: Option<Route>, cause: &Cause, context: &mut Context<'_>) {
+pub(super) fn note_refusal(route: Option<Route>, cause: &Cause, context: &mut Context<'_>) {
     if cause.is_refusal() {
         context.counters.refuse(route, cause.metric_label());
         context.refusals.note(route, cause, context.now);

@@ -6,19 +6,21 @@
 //! ```text
 //!            ┌────────────── keep-alive ──────────────┐
 //!            ▼                                        │
-//!      ExpectHead ─ head ─▶ (AwaitBudget) ─▶ ExpectBody ─▶ request in the pipeline ─▶ reply
+//!      ExpectHead ─ head ─▶ (AwaitBudget) ─▶ ExpectBody or ExpectCut ─▶ request in the pipeline ─▶ reply
 //!            │ fault               │ refused      │ fault
 //!            ▼                     ▼              ▼
 //!         Discard (small known rest, then the next head)  or  Linger (reply, half-close, read away)
 //! ```
 
 mod body;
+mod cut;
 mod exchange;
 mod http1;
 mod refusal_log;
 mod table;
 
 pub use body::BodyState;
+pub use cut::CutBody;
 pub use exchange::{Exchange, Pipeline};
 pub use refusal_log::RefusalLog;
 pub use table::{ConnectionId, Table};
@@ -38,12 +40,13 @@ use crate::outcome::Cause;
 use crate::ring::clock::Now;
 use crate::ring::{Descriptor, OperationId};
 
-/// A request that waits for its commit.
+/// A request, or a block of its body, that waits for its commit.
 pub struct Waiting {
     pub ticket: Ticket,
     pub connection: ConnectionId,
     pub sequence: u64,
-    pub cause: Cause,
+    /// The answer; none for a block that is not its body's last.
+    pub cause: Option<Cause>,
     pub records: Records,
 }
 
@@ -77,6 +80,10 @@ pub struct Context<'a> {
     pub refusals: &'a mut RefusalLog,
     pub options: &'a HeadOptions,
     pub now: Now,
+    /// Blocks of cut bodies that may still be checked in this turn.
+    pub blocks_left: &'a mut u32,
+    /// Something waits for the next turn, which should come at once.
+    pub is_busy: &'a mut bool,
 }
 
 /// What the connection waits for from its peer.
@@ -92,6 +99,10 @@ enum Phase {
     },
     ExpectBody {
         body: Box<BodyState>,
+    },
+    /// A body of any size, cut into blocks while it comes.
+    ExpectCut {
+        body: Box<CutBody>,
     },
     /// The rest of a refused body, small enough to be read away.
     Discard {
@@ -239,6 +250,13 @@ impl Connection {
             // Complete requests may still wait in the stash; `resume` ends the connection behind them.
             return;
         }
+        if let Phase::ExpectCut { body } = &self.phase {
+            if !failed && body.is_stalled() {
+                // The rest of the body may be in the stash; `retry_cut` ends the connection behind it.
+                return;
+            }
+            self.pipeline.abandon(body.sequence);
+        }
         if let Phase::ExpectBody { body } | Phase::AwaitBudget { body, .. } = &self.phase {
             // Half a request has no answer; those before it still get theirs.
             self.pipeline.abandon(body.sequence);
@@ -260,6 +278,12 @@ impl Connection {
         context: &mut Context<'_>,
     ) {
         context.counters.received_bytes.add_own(count as u64);
+        if let Phase::ExpectCut { body } = &mut self.phase {
+            self.prefers_single = true;
+            body.put_back(buffer, count);
+            self.since_nanos = body.note_progress(count, self.since_nanos, context.now);
+            return self.advance_cut(context);
+        }
         let Phase::ExpectBody { body } = &mut self.phase else {
             context.pool.release(buffer);
             return;
@@ -276,6 +300,7 @@ impl Connection {
     pub fn take_receive_buffer(&mut self) -> Option<AlignedBuffer> {
         match &mut self.phase {
             Phase::ExpectBody { body } => body.take_buffer(),
+            Phase::ExpectCut { body } => body.take_block(),
             _ => None,
         }
     }
@@ -283,6 +308,12 @@ impl Connection {
     /// The request's commit is durable, or it was refused after its body.
     pub fn handle_outcome(&mut self, sequence: u64, cause: Cause) {
         self.pipeline.settle(sequence, cause);
+    }
+
+    /// The request's commit was given up, or a commit with one of its blocks.
+    pub fn handle_loss(&mut self, sequence: u64, cause: Cause, context: &mut Context<'_>) {
+        self.pipeline.settle(sequence, cause);
+        self.abandon_cut(sequence, context.now, context.pool);
     }
 
     /// Reply bytes were taken. Gives back what is still to be sent.
@@ -380,6 +411,11 @@ impl Connection {
                 Some(end) => ReceiveStep::Into { end },
                 None => ReceiveStep::Small { multishot: !self.prefers_single },
             },
+            Phase::ExpectCut { body } if body.is_stalled() => ReceiveStep::Nothing,
+            Phase::ExpectCut { body } => match body.in_place_end() {
+                Some(end) => ReceiveStep::Into { end },
+                None => ReceiveStep::Small { multishot: false },
+            },
             Phase::Discard { .. } | Phase::Linger { .. } => ReceiveStep::Small { multishot: true },
             Phase::AwaitBudget { .. } | Phase::Ended => ReceiveStep::Nothing,
         }
@@ -449,8 +485,13 @@ impl Connection {
         self.pipeline.close_after_last();
     }
 
-    pub const fn awaits_budget(&self) -> bool {
-        matches!(self.phase, Phase::AwaitBudget { .. })
+    /// Waits for memory, for the journal or for the next turn.
+    pub fn is_parked(&self) -> bool {
+        match &self.phase {
+            Phase::AwaitBudget { .. } => true,
+            Phase::ExpectCut { body } => body.is_stalled(),
+            _ => false,
+        }
     }
 
     /// Gives every buffer back; the connection is gone.
@@ -464,6 +505,9 @@ impl Connection {
             && let Some(buffer) = body.take_buffer()
         {
             pool.release(buffer);
+        }
+        if let Phase::ExpectCut { body } = &mut self.phase {
+            body.release(pool);
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Refusals in the log: by cause, at most one line a cause every ten seconds, never a secret.
 
+use crate::decode::Verdict;
 use crate::envelope::Route;
 use crate::outcome::Cause;
 use crate::ring::clock::Now;
@@ -13,26 +14,39 @@ pub struct RefusalLog {
 }
 
 impl RefusalLog {
+    /// Logs records that were rejected while the rest of their body was kept.
+    pub fn note_rejected(&mut self, route: Route, verdict: &Verdict, now: Now) {
+        let Some((cause, offset)) = verdict.first_reject else { return };
+        let Some(before) = self.due(cause.message(), now) else { return };
+        let (route, fault) = (route.path(), cause.message());
+        let count = verdict.rejected;
+        tracing::warn!(target: "rejected", route, fault, offset, count, before);
+    }
+
+    /// Whether a line of this cause is due, and how many were not written since the last one.
+    fn due(&mut self, label: &'static str, now: Now) -> Option<u64> {
+        let now = now.monotonic_nanos;
+        match self.seen.iter_mut().find(|(known, ..)| *known == label) {
+            Some((_, since, count)) if now.saturating_sub(*since) < INTERVAL_NANOS => {
+                *count += 1;
+                None
+            }
+            Some((_, since, count)) => {
+                *since = now;
+                Some(std::mem::take(count))
+            }
+            None => {
+                self.seen.push((label, now, 0));
+                Some(0)
+            }
+        }
+    }
+
     /// Logs the refusal, or counts it for the next line of its cause.
     #[cold]
     pub fn note(&mut self, route: Option<Route>, cause: &Cause, now: Now) {
         let label = cause.metric_label();
-        let now = now.monotonic_nanos;
-        let place = self.seen.iter_mut().find(|(known, ..)| *known == label);
-        let before = match place {
-            Some((_, since, count)) if now.saturating_sub(*since) < INTERVAL_NANOS => {
-                *count += 1;
-                return;
-            }
-            Some((_, since, count)) => {
-                *since = now;
-                std::mem::take(count)
-            }
-            None => {
-                self.seen.push((label, now, 0));
-                0
-            }
-        };
+        let Some(before) = self.due(label, now) else { return };
         let route = route.map_or("other", Route::path);
         match cause {
             Cause::Decode(error) => {

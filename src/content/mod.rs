@@ -20,6 +20,7 @@ mod error;
 mod inflate;
 mod snappy;
 pub mod sniff;
+pub mod stream;
 mod zstd;
 
 pub use error::ContentError;

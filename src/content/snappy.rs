@@ -40,7 +40,7 @@ pub(super) fn block(
 }
 
 /// The length a block declares, and how many bytes that takes.
-fn declared_size(input: &[u8]) -> Result<(usize, usize), ContentError> {
+pub(super) fn declared_size(input: &[u8]) -> Result<(usize, usize), ContentError> {
     let mut size = 0u64;
     for (at, &byte) in input.iter().enumerate() {
         size |= u64::from(byte & 0x7f) << (7 * at);
@@ -67,6 +67,11 @@ fn fault(error: &snap::Error, header_size: usize) -> ContentError {
     }
 }
 
+/// Whether a chunk of this type may be passed over (`framing_format.txt`, section 4.6).
+pub(super) const fn is_skippable(kind: u8) -> bool {
+    matches!(kind, 0x80..=0xfe)
+}
+
 /// Decodes the framed format: a stream identifier, then chunks of type u8, length u24, content.
 pub(super) fn framed(
     decoder: &mut Decoder,
@@ -76,7 +81,6 @@ pub(super) fn framed(
 ) -> Result<(), ContentError> {
     const COMPRESSED: u8 = 0x00;
     const UNCOMPRESSED: u8 = 0x01;
-    const SKIPPABLE: std::ops::RangeInclusive<u8> = 0x80..=0xfe;
     const IDENTIFIER: u8 = 0xff;
 
     output.expect(input.len().saturating_mul(4), input.len(), limit);
@@ -124,7 +128,7 @@ pub(super) fn framed(
                 }
             }
             IDENTIFIER if chunk == b"sNaPpY" => {}
-            kind if SKIPPABLE.contains(&kind) => {}
+            kind if is_skippable(kind) => {}
             // A wrong identifier, or a reserved type that must not be skipped.
             _ => return Err(ContentError::Corrupt { offset }),
         }

@@ -105,12 +105,14 @@ fn frame(
 }
 
 #[cold]
-fn fault(code: usize, offset: u64) -> ContentError {
+pub(super) fn fault(code: usize, offset: u64) -> ContentError {
     let is = |kind| zstd_safe::is_error_kind(code, kind);
     if is(Code::ZSTD_error_srcSize_wrong) {
         ContentError::Truncated
     } else if is(Code::ZSTD_error_checksum_wrong) {
         ContentError::ChecksumWrong { offset }
+    } else if is(Code::ZSTD_error_frameParameter_windowTooLarge) {
+        ContentError::WindowOverLimit
     } else if is(Code::ZSTD_error_dictionary_wrong) {
         ContentError::DictionaryNeeded
     } else {

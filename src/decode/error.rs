@@ -104,7 +104,7 @@ impl Fault {
             Self::JsonSyntax => "the JSON text has a character that cannot stand here",
             Self::JsonNotARecord => "expected a JSON object or an array of objects",
             Self::MediaTypeWrong => "the media type is not one this endpoint reads",
-            Self::LineOverLimit => "a line is too long",
+            Self::LineOverLimit => "a line is longer than 256 KiB",
             Self::TimestampNotAnInteger => "the argument timestamp is not an integer",
             Self::ExtraLabelWithoutEquals => "an extra_label has no equals sign",
             Self::PathLabelWithoutValue => "the path has a label without a value",

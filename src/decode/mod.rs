@@ -39,6 +39,18 @@ impl Verdict {
         self.logs + self.spans + self.samples + self.histograms + self.exemplars + self.metadata
     }
 
+    /// Adds what a further block of the same body held.
+    pub fn add(&mut self, other: &Self) {
+        self.logs += other.logs;
+        self.spans += other.spans;
+        self.samples += other.samples;
+        self.histograms += other.histograms;
+        self.exemplars += other.exemplars;
+        self.metadata += other.metadata;
+        self.rejected += other.rejected;
+        self.first_reject = self.first_reject.or(other.first_reject);
+    }
+
     #[cold]
     pub fn count_reject(&mut self, cause: RejectCause, offset: u64) {
         self.rejected += 1;

@@ -89,6 +89,10 @@ pub struct RequestEcho<'a> {
     pub firehose_request_id: Option<&'a [u8]>,
     /// Now, in milliseconds since the Unix epoch: Firehose wants it back.
     pub now_millis: u64,
+    /// Records of the body that were kept before it was refused: a body that is cut has no undo.
+    pub kept: u64,
+    /// Exposition with labels in the path, as the Pushgateway takes it: its clients want a 200.
+    pub is_push: bool,
 }
 
 impl<'a> RequestEcho<'a> {
@@ -114,6 +118,9 @@ impl<'a> RequestEcho<'a> {
                 _ => None,
             },
             now_millis,
+            kept: 0,
+            is_push: endpoint == Some(Endpoint::Ingest(Route::ImportPrometheus))
+                && head.path.contains("/metrics/"),
         }
     }
 
@@ -147,6 +154,10 @@ pub fn render(request: &RequestEcho<'_>, cause: &Cause, reply: &mut Reply) {
     } else {
         let mut text = Text::new();
         describe(request, cause, &mut text);
+        if request.kept > 0 {
+            // Text cuts instead of failing.
+            let _ = write!(text, "; {} records in front of it were kept", request.kept);
+        }
         Form::of(request, cause).write_refusal(request, cause, text.as_str(), reply);
     }
     reply.close = matches!(
@@ -166,6 +177,7 @@ fn status(request: &RequestEcho<'_>, cause: &Cause) -> u16 {
     let route = request.route();
     match cause {
         Cause::Acknowledged(_) => match route {
+            Some(Route::ImportPrometheus) if request.is_push => 200,
             Some(Route::RemoteWrite | Route::ImportPrometheus) => 204,
             Some(Route::DatadogSeriesV1 | Route::DatadogSeriesV2) => 202,
             // Firehose and the Java tracer take nothing but 200.

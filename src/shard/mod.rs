@@ -100,6 +100,10 @@ pub struct Shard<R: Ring> {
     touched: Vec<ConnectionId>,
     swept_nanos: u64,
     parked: usize,
+    /// Blocks of cut bodies that may still be checked in this turn.
+    blocks_left: u32,
+    /// Something waits for the next turn, which comes at once.
+    is_busy: bool,
     draining_since: Option<u64>,
     ids: Vec<ConnectionId>,
     refusals: RefusalLog,
@@ -149,6 +153,8 @@ impl<R: Ring> Shard<R> {
             touched: Vec::with_capacity(1024),
             swept_nanos: 0,
             parked: 0,
+            blocks_left: 0,
+            is_busy: false,
             draining_since: None,
             ids: Vec::with_capacity(1024),
             refusals: RefusalLog::default(),
@@ -165,7 +171,8 @@ impl<R: Ring> Shard<R> {
     pub fn turn(&mut self) -> Result<bool, Errno> {
         let now = self.clock.now();
         self.arm_listeners(now);
-        let wait = self.wait_nanos(now);
+        let wait = if std::mem::take(&mut self.is_busy) { Some(0) } else { self.wait_nanos(now) };
+        self.blocks_left = crate::limits::BLOCKS_A_TURN;
         self.ring.turn(wait)?;
         let now = self.clock.now();
         self.date.refresh(now.wall_nanos / 1_000_000_000);
@@ -298,10 +305,12 @@ impl<R: Ring> Shard<R> {
             refusals: &mut self.refusals,
             options: &self.head_options,
             now,
+            blocks_left: &mut self.blocks_left,
+            is_busy: &mut self.is_busy,
         };
-        let parked = connection.awaits_budget();
+        let parked = connection.is_parked();
         body(connection, &self.ring, &mut context);
-        match (parked, connection.awaits_budget()) {
+        match (parked, connection.is_parked()) {
             (false, true) => self.parked += 1,
             (true, false) => self.parked -= 1,
             _ => {}
@@ -389,7 +398,9 @@ impl<R: Ring> Shard<R> {
             let Some(waiting) = self.waiting.pop_front() else { break };
             let records = &waiting.records;
             records.counters.add_own(records.route.signal(), records.kept);
-            self.settle(waiting.connection, waiting.sequence, waiting.cause);
+            if let Some(cause) = waiting.cause {
+                self.settle(waiting.connection, waiting.sequence, cause);
+            }
         }
         if self.ingest.writer.poisoned().is_some() {
             self.handle_poison();
@@ -413,7 +424,10 @@ impl<R: Ring> Shard<R> {
             let (route, cause) = (waiting.records.route, Cause::JournalFull);
             self.counters.refuse(Some(route), cause.metric_label());
             self.refusals.note(Some(route), &cause, now);
-            self.settle(waiting.connection, waiting.sequence, cause);
+            let (id, sequence) = (waiting.connection, waiting.sequence);
+            self.with(id, now, |connection, _, context| {
+                connection.handle_loss(sequence, cause, context);
+            });
         }
         self.flush_touched(now);
     }
@@ -429,8 +443,11 @@ impl<R: Ring> Shard<R> {
             );
             self.begin_drain(self.clock.now());
         }
-        while let Some(waiting) = self.waiting.pop_front() {
-            self.settle(waiting.connection, waiting.sequence, Cause::JournalPoisoned);
+        let now = self.clock.now();
+        while let Some(Waiting { connection: id, sequence, .. }) = self.waiting.pop_front() {
+            self.with(id, now, |connection, _, context| {
+                connection.handle_loss(sequence, Cause::JournalPoisoned, context);
+            });
         }
     }
 
@@ -476,11 +493,12 @@ impl<R: Ring> Shard<R> {
         match taken {
             Taken::Appended { ticket, verdict } => {
                 records.kept = verdict.kept();
+                self.refusals.note_rejected(records.route, &verdict, now);
                 self.waiting.push_back(Waiting {
                     ticket,
                     connection,
                     sequence,
-                    cause: Cause::Acknowledged(verdict),
+                    cause: Some(Cause::Acknowledged(verdict)),
                     records,
                 });
             }
@@ -557,10 +575,19 @@ impl<R: Ring> Shard<R> {
         }
         let mut ids = std::mem::take(&mut self.ids);
         self.table.collect_ids(&mut ids);
+        // Not always the same ones first: a turn has only so many blocks.
+        let first = crate::limits::size(self.counters.turns.value()) % ids.len().max(1);
+        ids.rotate_left(first);
         for &id in &ids {
-            if self.table.find(id).is_some_and(|connection| connection.awaits_budget()) {
-                self.with(id, now, |connection, _, context| connection.retry_budget(context));
+            if self.table.find(id).is_some_and(|connection| connection.is_parked()) {
+                self.with(id, now, |connection, _, context| connection.retry_parked(context));
             }
+        }
+        // Counted anew: a connection that closed while it waited is not there any more.
+        self.parked = 0;
+        for &id in &ids {
+            let is_parked = self.table.find(id).is_some_and(|connection| connection.is_parked());
+            self.parked += usize::from(is_parked);
         }
         self.ids = ids;
     }

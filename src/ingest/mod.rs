@@ -7,7 +7,11 @@
 //!
 //! Place: called by `connection` when a head is complete, and again when its body is. Everything that
 //! can refuse a request from its head alone does so in `admit`, before a byte of the body is waited
-//! for. The reply goes out when the shard's writer has made the ticket durable.
+//! for. Routes whose bodies have no bound take the line once a block: `cut.rs`. The reply goes out when the shard's writer has made the ticket durable.
+
+mod cut;
+
+pub use cut::{BlockTaken, Cut, block_end};
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -27,7 +31,9 @@ use crate::journal::format::{
     ENTRY_HEADER_SIZE, encode_envelope, parse_envelope, patch_arrival, patch_codings,
 };
 use crate::journal::write::{AppendError, Ticket, Writer};
-use crate::limits::{self, LARGE_BODY, PACKED_ENTRY_SIZE_MAX, size};
+use crate::limits::{
+    self, BLOCK_SIZE_MAX, LARGE_BODY, PACKED_ENTRY_SIZE_MAX, UNCUT_CODED_SIZE_MAX, size,
+};
 use crate::outcome::Cause;
 use crate::route::{self, Endpoint};
 
@@ -45,6 +51,7 @@ pub struct Tenant {
 }
 
 /// A request whose head was accepted.
+#[derive(Clone)]
 pub struct Admission {
     pub route: Route,
     pub tenant: Tenant,
@@ -55,6 +62,12 @@ pub struct Admission {
 }
 
 impl Admission {
+    /// Whether a body of a cut route is likely one block, and so is collected and tried as one entry.
+    pub fn is_tried_whole(&self, length: Option<u64>) -> bool {
+        let limit = if self.codings.is_identity() { BLOCK_SIZE_MAX } else { UNCUT_CODED_SIZE_MAX };
+        length.is_some_and(|length| length <= limit as u64)
+    }
+
     /// Room in front of a body that is received in place.
     pub const fn front(&self) -> usize {
         ENTRY_HEADER_SIZE + self.envelope_length
@@ -69,7 +82,7 @@ pub enum Taken {
         ticket: Ticket,
         verdict: Verdict,
     },
-    /// Too much work for a shard's turn: `entry` is header room, envelope and body.
+    /// Too much work for a shard's turn, or to be cut: `entry` is header room, envelope and body.
     Large {
         entry: AlignedBuffer,
     },
@@ -84,6 +97,7 @@ pub struct Ingest {
     arena: Arena,
     fields: Vec<u8>,
     envelope: Vec<u8>,
+    coder: Option<Box<cut::Coder>>,
     pressure: Arc<AtomicU8>,
     /// Where this shard stands, for routes that have no key on this listener.
     pub is_draining: bool,
@@ -104,6 +118,7 @@ impl Ingest {
             arena: Arena::with_capacity(LARGE_BODY),
             fields: Vec::with_capacity(1024),
             envelope: Vec::with_capacity(1024),
+            coder: None,
             pressure,
             is_draining: false,
         }
@@ -190,6 +205,19 @@ impl Ingest {
             if let Some(value) = head.fields.last(name)
                 && !RequestFields::push(&mut self.fields, id, value)
             {
+                return Err(Cause::RequestFieldsTooLarge);
+            }
+        }
+        if route == Route::ImportPrometheus {
+            let path = route::path_behind(route, head.path);
+            let query = head.query.unwrap_or_default();
+            decode::exposition::check_request(Some(query.as_bytes()), path.as_bytes())
+                .map_err(Cause::Decode)?;
+            let kept = auth::push_query(query, |query| {
+                RequestFields::push(&mut self.fields, FieldId::Query, query)
+            }) && (path.is_empty()
+                || RequestFields::push(&mut self.fields, FieldId::PathLabels, path.as_bytes()));
+            if !kept {
                 return Err(Cause::RequestFieldsTooLarge);
             }
         }
@@ -310,10 +338,11 @@ impl Ingest {
         let codings = true_codings(admission.route, admission.codings, body);
         patch_codings(envelope, codings);
         patch_arrival(envelope, arrival_nanos);
-        if codings.is_identity() && body.len() > LARGE_BODY {
+        let limit = if admission.route.is_cut() { BLOCK_SIZE_MAX } else { LARGE_BODY };
+        if codings.is_identity() && body.len() > limit {
             return Err(Refusal::Large);
         }
-        validate(envelope, body, LARGE_BODY, &mut self.arena, &mut self.decode_scratch)
+        validate(envelope, body, limit, &mut self.arena, &mut self.decode_scratch)
     }
 }
 
