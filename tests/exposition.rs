@@ -154,7 +154,8 @@ fn time(text: &str) -> Option<i64> {
         return None;
     }
     let (mantissa, exponent) = lower.split_once('e').unwrap_or((&lower, "0"));
-    let exponent: i32 = exponent.parse().ok()?;
+    // Any larger ones say the same.
+    let exponent = exponent.parse::<f64>().ok()?.clamp(-1000.0, 1000.0) as i32;
     let is_negative = mantissa.starts_with('-');
     let mantissa = mantissa.trim_start_matches(['+', '-']);
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
