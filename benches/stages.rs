@@ -1,12 +1,15 @@
 //! Every stage's bench in one binary: one link instead of ten.
 //! `cargo bench --bench stages -- NAME` runs those whose name holds NAME.
 
+#[path = "../perf/bodies_exposition.rs"]
+mod bodies_exposition;
 #[path = "../perf/bodies_json.rs"]
 mod bodies_json;
 
 mod auth;
 mod codings;
 mod columns;
+mod decode_exposition;
 mod decode_json_logs;
 mod decode_otlp;
 mod decode_remote_write;
@@ -22,6 +25,7 @@ fn main() {
     codings::bench(&mut criterion);
     decode_remote_write::bench(&mut criterion);
     decode_otlp::bench(&mut criterion);
+    decode_exposition::bench(&mut criterion);
     decode_json_logs::bench(&mut criterion);
     journal::bench(&mut criterion);
     columns::bench(&mut criterion);

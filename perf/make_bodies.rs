@@ -10,6 +10,7 @@
 #![allow(clippy::unwrap_used, reason = "a tool may panic")]
 
 mod bodies;
+mod bodies_exposition;
 mod bodies_json;
 
 use std::fs;
@@ -24,6 +25,8 @@ const SAMPLES: usize = 2_000;
 /// A few batches of the SDKs' 512, as a collector's exporter joins them.
 const OTLP_RECORDS: usize = 500;
 const JSON_RECORDS: usize = 1_000;
+/// A small scrape; far below one block.
+const LINES: usize = 2_000;
 
 struct Kind {
     name: &'static str,
@@ -42,6 +45,7 @@ const REMOTE_WRITE: &[(&str, &str)] =
 const OTLP: &[(&str, &str)] = &[PROTOBUF, ("User-Agent", "OTel-OTLP-Exporter-Go/1.38.0")];
 const JSON: &[(&str, &str)] =
     &[("Content-Type", "application/json"), ("User-Agent", "Vector/0.50")];
+const EXPOSITION: &[(&str, &str)] = &[("Content-Type", "text/plain; version=0.0.4")];
 
 const KINDS: &[Kind] = &[
     Kind {
@@ -115,6 +119,24 @@ const KINDS: &[Kind] = &[
         coding: Some("gzip"),
         count: 192,
         make: |seed| bodies_json::json_logs(2 * seed + 1001, JSON_RECORDS),
+    },
+    Kind {
+        name: "exposition-warm",
+        path: "/api/v1/import/prometheus",
+        records: LINES,
+        headers: EXPOSITION,
+        coding: None,
+        count: 16,
+        make: |seed| bodies_exposition::exposition(1, seed, LINES),
+    },
+    Kind {
+        name: "exposition-cold",
+        path: "/api/v1/import/prometheus",
+        records: LINES,
+        headers: EXPOSITION,
+        coding: None,
+        count: 192,
+        make: |seed| bodies_exposition::exposition(1000 + seed, seed, LINES),
     },
 ];
 

@@ -131,8 +131,9 @@ pub struct MemoryBound {
 impl MemoryBound {
     fn of(config: &Config) -> Self {
         let shards = u64::from(config.shards);
-        // An arena holds two stacked codings; JSON scratch and pipelines are small beside it.
-        let arena = 3 * limits::LARGE_BODY as u64;
+        // An arena holds two stacked codings; JSON scratch, pipelines and what codes blocks anew are small
+        // beside it.
+        let arena = 3 * limits::LARGE_BODY as u64 + 4 * limits::BLOCK_SIZE_MAX as u64;
         let large = 3 * limits::PAYLOAD_SIZE_MAX as u64;
         // Columns, their sorted copy, the encoded part, and one decoded body.
         let worker = 3 * config.store.part_size.0 + large;

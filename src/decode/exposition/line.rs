@@ -11,6 +11,7 @@
 //! those only names where nobody wants values.
 #![deny(clippy::indexing_slicing)]
 
+use super::scan;
 use crate::batch::RejectCause;
 use crate::decode::wire::number;
 use crate::limits;
@@ -124,13 +125,25 @@ pub struct ExemplarPart<'a> {
 }
 
 /// Takes a line apart that is neither blank nor a comment. With `FILLS` the labels are sorted and
-/// escapes in values resolved; refused is the same either way.
+/// escapes in values resolved; without, [`Parts::labels`] may be left empty. Refused is the same either
+/// way.
 #[inline]
 pub fn parse<'a, const FILLS: bool>(line: &'a [u8], parts: &mut Parts) -> Parse<Line<'a>> {
     parts.labels.clear();
     parts.resolved.clear();
     let start = skip_blanks(line, 0);
-    let name_end = start + count(line, start, |byte| !matches!(byte, b'{' | b' ' | b'\t'));
+    let rest = line.get(start..).unwrap_or_default();
+    let name_end = start + memchr::memchr3(b'{', b' ', b'\t', rest).unwrap_or(rest.len());
+    // Most lines, where nobody wants their values, end here.
+    if !FILLS
+        && name_end > start
+        && line.get(name_end) == Some(&b'{')
+        && let Some(series_end) = scan::labels(line, name_end + 1)
+    {
+        let Tail { value, time, trailer } = Tail::read(line, series_end)?;
+        let series = line.get(start..series_end).unwrap_or_default();
+        return Ok(Line { name: Piece::new(start, name_end, 0), series, value, time, trailer });
+    }
     let mut list = List {
         line,
         labels: &mut parts.labels,

@@ -6,6 +6,7 @@
 //! ```text
 //! request.rs    path and query ─ labels of every series, a time
 //! line.rs       one line ─ name, labels, value, time, exemplar
+//! scan.rs       labels as they usually are, without taking them apart
 //! metadata.rs   # TYPE, # HELP, # UNIT ─ one record a family
 //! ```
 //!
@@ -20,6 +21,7 @@
 mod line;
 mod metadata;
 mod request;
+mod scan;
 
 #[cfg(test)]
 mod tests;

@@ -388,7 +388,7 @@ fn exemplars_stay_with_their_sample() {
     let text = format!("a 1 # {{span_id=\"00f067aa0ba902b7\",trace_id=\"{trace}\",x=\"y\"}} 3");
     let expected = "a{} 1.0 | exemplar {x=\"y\"} 3.0 (Some(54), Some(183))";
     assert_eq!(line(&text), Ok(expected.to_owned()));
-    let expected = "a{} 1.0 | exemplar {span_id=\"x\",trace_id=\"abc\"} 3.0 (None, None)";
+    let expected = "a{} 1.0 | exemplar {trace_id=\"abc\",span_id=\"x\"} 3.0 (None, None)";
     assert_eq!(line("a 1 # {trace_id=\"abc\",span_id=\"x\"} 3"), Ok(expected.to_owned()));
 }
 
