@@ -83,6 +83,9 @@ pub const JSON_RECORD_SIZE_MAX: usize = MIB;
 pub const JSON_RECORD_NODE_COUNT_MAX: usize = 64 * KIB;
 /// Labels of one remote-write series; the largest that real exporters make have below a hundred.
 pub const LABEL_COUNT_MAX: usize = KIB;
+/// Symbols of one remote-write 2.0 request: Prometheus sends 2,000 samples at a time, so some 20,000.
+/// A body of the largest size has as many only if they average 16 bytes and no series refers to them.
+pub const SYMBOL_COUNT_MAX: usize = 2 * MIB;
 /// Buckets of one side of a native histogram after its gaps are filled: gaps come from the peer.
 pub const HISTOGRAM_BUCKET_COUNT_MAX: usize = 4 * KIB;
 

@@ -34,6 +34,7 @@ impl<const N: usize> Echoed<N> {
 pub struct Exchange {
     endpoint: Option<Endpoint>,
     json: bool,
+    remote_write_2: bool,
     origin: Echoed<120>,
     firehose_request_id: Echoed<64>,
     pub reply_to: ReplyTo,
@@ -45,6 +46,7 @@ impl Exchange {
         Self {
             endpoint: echo.endpoint,
             json: echo.json,
+            remote_write_2: echo.remote_write_2,
             origin: Echoed::new(echo.origin),
             firehose_request_id: Echoed::new(echo.firehose_request_id),
             reply_to,
@@ -69,6 +71,7 @@ impl Exchange {
         RequestEcho {
             endpoint: self.endpoint,
             json: self.json,
+            remote_write_2: self.remote_write_2,
             origin: self.origin.get(),
             requested_headers: None,
             firehose_request_id: self.firehose_request_id.get(),

@@ -55,6 +55,16 @@ pub enum Fault {
     JsonNotARecord,
     /// A media type that is clearly something else.
     MediaTypeWrong,
+    /// Remote write 2.0: the first symbol is not the empty text.
+    SymbolZeroNotEmpty,
+    /// Remote write 2.0: more symbols than the limit.
+    SymbolCountOverLimit,
+    /// Remote write 2.0: a reference past the table of symbols.
+    SymbolRefPastEnd,
+    /// Remote write 2.0: label references that do not come in pairs.
+    LabelRefsOdd,
+    /// A native histogram whose custom bounds do not rise, or contradict its schema or buckets.
+    HistogramBoundsInvalid,
 }
 
 impl Fault {
@@ -92,6 +102,13 @@ impl Fault {
             Self::JsonSyntax => "the JSON text has a character that cannot stand here",
             Self::JsonNotARecord => "expected a JSON object or an array of objects",
             Self::MediaTypeWrong => "the media type is not one this endpoint reads",
+            Self::SymbolZeroNotEmpty => "the first symbol is not the empty text",
+            Self::SymbolCountOverLimit => "the request has too many symbols",
+            Self::SymbolRefPastEnd => "a reference lies past the table of symbols",
+            Self::LabelRefsOdd => "label references do not come in pairs",
+            Self::HistogramBoundsInvalid => {
+                "a native histogram's custom bounds contradict its schema, its buckets or each other"
+            }
         }
     }
 }

@@ -54,8 +54,8 @@ pub fn decode<S: RecordSink>(
 fn is_json(envelope: &Envelope<'_>) -> bool {
     envelope.fields.find(FieldId::ContentType).is_some_and(|value| {
         let end = value.iter().position(|&byte| byte == b';').unwrap_or(value.len());
-        value.get(..end).is_some_and(|essence| {
-            essence.trim_ascii().eq_ignore_ascii_case(b"application/json")
-        })
+        value
+            .get(..end)
+            .is_some_and(|essence| essence.trim_ascii().eq_ignore_ascii_case(b"application/json"))
     })
 }
