@@ -255,11 +255,15 @@ pub fn write_request_2(random: &mut Random) -> v2::Request {
             histograms: histograms.iter().map(|model| histogram_2(random, model)).collect(),
             metadata: (!one_in(random, 3)).then(|| v2::Metadata {
                 r#type: random.below(10) as i32,
-                help_ref: intern(random, ["", "help", "other help"][random.below(3)]),
+                help_ref: {
+                    let help = ["", "help", "other help"][random.below(3)];
+                    intern(random, help)
+                },
                 unit_ref: if one_in(random, 200) {
                     u32::MAX
                 } else {
-                    intern(random, ["", "seconds"][random.below(2)])
+                    let unit = ["", "seconds"][random.below(2)];
+                    intern(random, unit)
                 },
             }),
         }
