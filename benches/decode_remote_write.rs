@@ -1,4 +1,4 @@
-//! Remote write 1.0: our walk over a decompressed body, prost beside us.
+//! Remote write 1.0 and 2.0: our walk over a decompressed body, prost beside us.
 
 use std::hint::black_box;
 
@@ -8,7 +8,11 @@ use inrush::decode::{Scratch, decode};
 use inrush::envelope::Route;
 use prost::Message as _;
 
-use crate::support::{bodies, decode_both, envelope, oracle, record::by_kind};
+use crate::support::messages::io::prometheus::write::v2;
+use crate::support::messages::prometheus::WriteRequest;
+use crate::support::{
+    bodies, decode_both, decode_both_2, envelope, envelope_2, oracle, record::by_kind,
+};
 
 const SAMPLES: usize = 2000;
 
@@ -32,10 +36,25 @@ pub fn bench(c: &mut Criterion) {
             bench.iter(|| decode(&envelope, black_box(&body), &mut scratch, &mut Validating));
         });
         group.bench_function("prost", |bench| {
-            bench.iter(|| {
-                crate::support::messages::prometheus::WriteRequest::decode(black_box(&*body))
-            });
+            bench.iter(|| WriteRequest::decode(black_box(&*body)));
         });
         group.finish();
     }
+
+    let body_2 = bodies::remote_write_2(1, SAMPLES);
+    let (verdict, _) = decode_both_2(&body_2, &mut scratch).expect("a typical body is accepted");
+    assert_eq!((verdict.samples, verdict.rejected), (SAMPLES as u64, 0));
+    let envelope = envelope_2();
+    let mut group = c.benchmark_group("decode_remote_write_2/samples");
+    group.throughput(Throughput::Elements(SAMPLES as u64));
+    group.bench_function("validate", |bench| {
+        bench.iter(|| decode(&envelope, black_box(&body_2), &mut scratch, &mut Validating));
+    });
+    group.bench_function("prost", |bench| {
+        bench.iter(|| v2::Request::decode(black_box(&*body_2)));
+    });
+    group.bench_function("prost of the equal 1.0 body", |bench| {
+        bench.iter(|| WriteRequest::decode(black_box(&*body)));
+    });
+    group.finish();
 }

@@ -110,9 +110,86 @@ pub fn remote_write(seed: u64, samples: usize) -> Vec<u8> {
 /// The same with seeds of its own for the series and for their values: a sender's next scrape has the
 /// same `series_seed` and another `value_seed`.
 pub fn remote_write_of(series_seed: u64, value_seed: u64, samples: usize) -> Vec<u8> {
+    let mut request = Message::default();
+    scrape(series_seed, value_seed, samples, |labels, value, timestamp| {
+        request.message(1, |series| {
+            for (name, value) in labels {
+                series.message(1, |label| {
+                    label.text(1, name).text(2, value);
+                });
+            }
+            series.message(2, |sample| {
+                sample.fixed64(1, value.to_bits()).varint(2, timestamp);
+            });
+        });
+    });
+    request.0
+}
+
+/// The media type of [`remote_write_2`].
+pub const REMOTE_WRITE_2_TYPE: &[u8] =
+    b"application/x-protobuf;proto=io.prometheus.write.v2.Request";
+
+/// The samples of [`remote_write`] as a decoded `io.prometheus.write.v2.Request`: symbols in the order
+/// of their first use, metadata with each series, as Prometheus writes it.
+pub fn remote_write_2(seed: u64, samples: usize) -> Vec<u8> {
+    remote_write_2_of(seed, seed ^ 0x5eed, samples)
+}
+
+/// The same with seeds of its own for the series and for their values.
+pub fn remote_write_2_of(series_seed: u64, value_seed: u64, samples: usize) -> Vec<u8> {
+    let mut table = SymbolTable::default();
+    table.reference("");
+    let mut all_series = Message::default();
+    scrape(series_seed, value_seed, samples, |labels, value, timestamp| {
+        let mut refs = Message::default();
+        for (name, value) in labels {
+            refs.raw_varint(table.reference(name));
+            refs.raw_varint(table.reference(value));
+        }
+        let help = table.reference("What is measured, in a sentence or two.");
+        all_series.message(5, |series| {
+            series.bytes(1, &refs.0);
+            series.message(2, |sample| {
+                sample.fixed64(1, value.to_bits()).varint(2, timestamp);
+            });
+            series.message(5, |metadata| {
+                metadata.varint(1, 2).varint(3, help);
+            });
+        });
+    });
+    let mut request = table.symbols;
+    request.0.extend_from_slice(&all_series.0);
+    request.0
+}
+
+#[derive(Default)]
+struct SymbolTable {
+    symbols: Message,
+    places: std::collections::HashMap<String, u64>,
+}
+
+impl SymbolTable {
+    fn reference(&mut self, text: &str) -> u64 {
+        if let Some(&place) = self.places.get(text) {
+            return place;
+        }
+        self.symbols.text(4, text);
+        let place = self.places.len() as u64;
+        self.places.insert(text.to_owned(), place);
+        place
+    }
+}
+
+/// Labels, value and time in milliseconds of each sample.
+fn scrape(
+    series_seed: u64,
+    value_seed: u64,
+    samples: usize,
+    mut each: impl FnMut(&[(&str, String); 10], f64, u64),
+) {
     let mut random = Random::new(series_seed);
     let mut values = Random::new(value_seed);
-    let mut request = Message::default();
     for index in 0..samples {
         let service = random.pick(SERVICES);
         let region = random.pick(REGIONS);
@@ -136,18 +213,8 @@ pub fn remote_write_of(series_seed: u64, value_seed: u64, samples: usize) -> Vec
         ];
         let value = values.below(1_000_000) as f64 / 16.0;
         let timestamp = EPOCH_SECONDS * 1000 + values.below(15_000) as u64;
-        request.message(1, |series| {
-            for (name, value) in &labels {
-                series.message(1, |label| {
-                    label.text(1, name).text(2, value);
-                });
-            }
-            series.message(2, |sample| {
-                sample.fixed64(1, value.to_bits()).varint(2, timestamp);
-            });
-        });
+        each(&labels, value, timestamp);
     }
-    request.0
 }
 
 fn attribute(message: &mut Message, number: u32, key: &str, value: &str) {

@@ -98,6 +98,9 @@ pub const LABEL_COUNT_MAX: usize = KIB;
 pub const REQUEST_LABEL_COUNT_MAX: usize = 256;
 /// Metadata lines of the open family that a block of an exposition hands to the next.
 pub const OPEN_FAMILY_SIZE_MAX: usize = 8 * KIB;
+/// Symbols of one remote-write 2.0 request: Prometheus sends 2,000 samples at a time, so some 20,000.
+/// A body of the largest size has as many only if they average 16 bytes and no series refers to them.
+pub const SYMBOL_COUNT_MAX: usize = 2 * MIB;
 /// Buckets of one side of a native histogram after its gaps are filled: gaps come from the peer.
 pub const HISTOGRAM_BUCKET_COUNT_MAX: usize = 4 * KIB;
 

@@ -317,6 +317,8 @@ fn coding(name: &[u8]) -> Option<Coding> {
 pub enum Media {
     /// `prometheus.WriteRequest`
     RemoteWrite1,
+    /// `io.prometheus.write.v2.Request`
+    RemoteWrite2,
     OtlpProtobuf,
     /// Any JSON text; whether lines or an array, the decoder finds out.
     JsonText,
@@ -329,8 +331,6 @@ pub enum Media {
 pub enum MediaError {
     /// No type, or one that this route does not take.
     Unsupported,
-    /// `io.prometheus.write.v2.Request`: refused like an unknown type, so that senders fall back.
-    RemoteWrite2,
     /// OTLP as JSON: known, without a decoder in this version.
     OtlpJson,
 }
@@ -341,9 +341,6 @@ impl MediaError {
     pub const fn message(self) -> &'static str {
         match self {
             Self::Unsupported => "the media type is not one this endpoint reads",
-            Self::RemoteWrite2 => {
-                "remote write 2.0 is not read by this version; send prometheus.WriteRequest"
-            }
             Self::OtlpJson => "OTLP as JSON is not read by this version; send protobuf",
         }
     }
@@ -376,17 +373,21 @@ fn remote_write_media(value: Option<&[u8]>) -> Result<Media, MediaError> {
     if !media.is("application/x-protobuf") {
         return Err(MediaError::Unsupported);
     }
-    let mut found = Media::RemoteWrite1;
+    // The first one counts, as for the decoder; a second one that differs is no type at all.
+    let mut found = None;
     for (_, value) in media.parameters().filter(|(name, _)| name.eq_ignore_ascii_case(b"proto")) {
-        if value.equals(b"io.prometheus.write.v2.Request") {
-            return Err(MediaError::RemoteWrite2);
-        }
-        if !value.equals(b"prometheus.WriteRequest") {
+        let named = if value.equals(b"io.prometheus.write.v2.Request") {
+            Media::RemoteWrite2
+        } else if value.equals(b"prometheus.WriteRequest") {
+            Media::RemoteWrite1
+        } else {
+            return Err(MediaError::Unsupported);
+        };
+        if found.replace(named).is_some_and(|before| before != named) {
             return Err(MediaError::Unsupported);
         }
-        found = Media::RemoteWrite1;
     }
-    Ok(found)
+    Ok(found.unwrap_or(Media::RemoteWrite1))
 }
 
 /// The declared type is wrong too often to mean much: only what is clearly not text is refused.

@@ -8,13 +8,13 @@ use std::cell::Cell;
 
 use inrush::batch::Validating;
 use inrush::decode::{Scratch, decode};
-use inrush::envelope::Route;
+use inrush::envelope::{Envelope, Route};
 use prost::Message as _;
 
 use support::bodies::{self, Random};
-use support::envelope;
-use support::generate::{logs_request, write_request};
-use support::mutate::{LOGS_REQUEST, WRITE_REQUEST, mutate};
+use support::generate::{logs_request, write_request, write_request_2};
+use support::mutate::{LOGS_REQUEST, WRITE_REQUEST, WRITE_REQUEST_2, mutate, mutate_ordered};
+use support::{envelope, envelope_2};
 
 thread_local! {
     static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
@@ -53,13 +53,17 @@ unsafe impl GlobalAlloc for Counting {
 static ALLOCATOR: Counting = Counting;
 
 fn assert_steady(route: Route, bodies: &[Vec<u8>]) {
+    assert_steady_as(&envelope(route), bodies);
+}
+
+fn assert_steady_as(envelope: &Envelope<'_>, bodies: &[Vec<u8>]) {
     let mut scratch = Scratch::default();
     let mut allocations = [0, 0];
     for round in &mut allocations {
         let before = ALLOCATIONS.get();
         for body in bodies {
             // Refused ones too: an error is a value.
-            let _ = decode(&envelope(route), body, &mut scratch, &mut Validating);
+            let _ = decode(envelope, body, &mut scratch, &mut Validating);
         }
         *round = ALLOCATIONS.get() - before;
     }
@@ -79,6 +83,18 @@ fn remote_write_allocates_nothing_in_steady_state() {
         all.push(body);
     }
     assert_steady(Route::RemoteWrite, &all);
+}
+
+#[test]
+fn remote_write_2_allocates_nothing_in_steady_state() {
+    let mut all = vec![bodies::remote_write_2(1, 100)];
+    for seed in 0..300 {
+        let mut random = Random::new(seed);
+        let body = write_request_2(&mut random).encode_to_vec();
+        all.push(mutate_ordered(&mut random, &body, &WRITE_REQUEST_2, 4));
+        all.push(body);
+    }
+    assert_steady_as(&envelope_2(), &all);
 }
 
 #[test]

@@ -20,6 +20,8 @@ mod otlp_logs_traps;
 mod recorded;
 #[path = "differential/remote_write.rs"]
 mod remote_write;
+#[path = "differential/remote_write_2.rs"]
+mod remote_write_2;
 #[path = "differential/remote_write_traps.rs"]
 mod remote_write_traps;
 mod support;

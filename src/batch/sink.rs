@@ -10,7 +10,8 @@
 //! ```
 //!
 //! An owner is said before what it owns and stays until the next one of its kind. A record is open
-//! from its call until `keep` or `reject`; the next record is not begun before.
+//! from its call until `keep` or `reject`; the next record is not begun before. A `reject` with none
+//! open stands for a record that could not be said: its series has no name, its value no meaning.
 
 use super::record::{Exemplar, Histogram, Log, Metadata, Resource, Sample, Scope, Series, Span};
 
@@ -49,6 +50,26 @@ pub enum RejectCause {
     TextBehindTime,
     /// An exemplar that cannot be read; its sample is kept.
     ExemplarInvalid,
+    /// A series without a metric name.
+    MetricNameMissing,
+    /// A label with an empty name.
+    LabelNameEmpty,
+    /// Two labels of one name.
+    LabelNameRepeated,
+    /// A series with samples and histograms at once.
+    SamplesBesideHistograms,
+    /// A time outside of what 64 bits of nanoseconds hold.
+    TimeOutOfRange,
+    /// A native histogram with a schema that nobody defines.
+    HistogramSchemaUnknown,
+    /// A native histogram whose spans and buckets differ in number.
+    HistogramSpansContradictBuckets,
+    /// A native histogram whose buckets do not add up to its count.
+    HistogramCountContradictsBuckets,
+    /// A native histogram with a count that cannot be one.
+    HistogramCountInvalid,
+    /// A native histogram whose custom bounds contradict the rest of it.
+    HistogramBoundsInvalid,
 }
 
 impl RejectCause {
@@ -71,6 +92,22 @@ impl RejectCause {
             Self::TimeNotANumber => "the timestamp is not a number",
             Self::TextBehindTime => "text stands behind the timestamp",
             Self::ExemplarInvalid => "an exemplar cannot be read",
+            Self::MetricNameMissing => "a series has no __name__ label",
+            Self::LabelNameEmpty => "a label has an empty name",
+            Self::LabelNameRepeated => "a series has two labels of the same name",
+            Self::SamplesBesideHistograms => "a series has both samples and histograms",
+            Self::TimeOutOfRange => "a timestamp lies outside of the years 1677 to 2262",
+            Self::HistogramSchemaUnknown => "a native histogram has an unknown schema",
+            Self::HistogramSpansContradictBuckets => {
+                "a native histogram's spans and buckets differ in number"
+            }
+            Self::HistogramCountContradictsBuckets => {
+                "a native histogram's buckets do not add up to its count"
+            }
+            Self::HistogramCountInvalid => "a native histogram has an invalid count",
+            Self::HistogramBoundsInvalid => {
+                "a native histogram's custom bounds contradict its schema, its buckets or each other"
+            }
         }
     }
 }

@@ -35,6 +35,7 @@ pub struct Exchange {
     endpoint: Option<Endpoint>,
     json: bool,
     is_push: bool,
+    remote_write_2: bool,
     origin: Echoed<120>,
     firehose_request_id: Echoed<64>,
     pub reply_to: ReplyTo,
@@ -49,6 +50,7 @@ impl Exchange {
             endpoint: echo.endpoint,
             json: echo.json,
             is_push: echo.is_push,
+            remote_write_2: echo.remote_write_2,
             origin: Echoed::new(echo.origin),
             firehose_request_id: Echoed::new(echo.firehose_request_id),
             reply_to,
@@ -74,6 +76,7 @@ impl Exchange {
         RequestEcho {
             endpoint: self.endpoint,
             json: self.json,
+            remote_write_2: self.remote_write_2,
             origin: self.origin.get(),
             requested_headers: None,
             firehose_request_id: self.firehose_request_id.get(),

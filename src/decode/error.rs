@@ -67,6 +67,16 @@ pub enum Fault {
     PathLabelNotBase64,
     /// Request: a percent sign without two hexadecimal digits.
     PercentEncodingInvalid,
+    /// Remote write 2.0: the first symbol is not the empty text.
+    SymbolZeroNotEmpty,
+    /// Remote write 2.0: more symbols than the limit.
+    SymbolCountOverLimit,
+    /// Remote write 2.0: a reference past the table of symbols.
+    SymbolRefPastEnd,
+    /// Remote write 2.0: label references that do not come in pairs.
+    LabelRefsOdd,
+    /// A native histogram whose custom bounds do not rise, or contradict its schema or buckets.
+    HistogramBoundsInvalid,
 }
 
 impl Fault {
@@ -111,6 +121,13 @@ impl Fault {
             Self::PathLabelNotBase64 => "a label of the path is not base64",
             Self::PercentEncodingInvalid => {
                 "a percent sign is not followed by two hexadecimal digits"
+            }
+            Self::SymbolZeroNotEmpty => "the first symbol is not the empty text",
+            Self::SymbolCountOverLimit => "the request has too many symbols",
+            Self::SymbolRefPastEnd => "a reference lies past the table of symbols",
+            Self::LabelRefsOdd => "label references do not come in pairs",
+            Self::HistogramBoundsInvalid => {
+                "a native histogram's custom bounds contradict its schema, its buckets or each other"
             }
         }
     }

@@ -208,6 +208,12 @@ pub(super) fn reject_text(verdict: &Verdict) -> Text {
     text
 }
 
+/// How many records were refused, and why the first of them.
+pub(super) fn write_rejects(verdict: &Verdict, text: &mut Text) -> fmt::Result {
+    use fmt::Write as _;
+    write!(text, "records rejected: {}; {}", verdict.rejected, reject_text(verdict).as_str())
+}
+
 /// `ExportLogsServiceResponse` and its sisters, which are alike on the wire. Without rejects it must
 /// be unset, and the message is then zero bytes long.
 fn write_otlp_protobuf(verdict: &Verdict, reply: &mut Reply) {

@@ -31,7 +31,7 @@ use crate::http::http1::chunked::ChunkError;
 use crate::http::http1::head::HeadError;
 use crate::http::reply::{Body, Reply, Value};
 use crate::http::{is_token, list_members};
-use crate::route::{CodingError, Endpoint, MediaError, RouteError, accepted_codings};
+use crate::route::{self, CodingError, Endpoint, Media, MediaError, RouteError, accepted_codings};
 use form::{Form, Text};
 
 /// Everything that can come of a request.
@@ -81,6 +81,8 @@ pub struct RequestEcho<'a> {
     pub endpoint: Option<Endpoint>,
     /// OTLP: the reply's body is JSON and not protobuf, as the request's was.
     pub json: bool,
+    /// Remote write 2.0: the reply counts what was written.
+    pub remote_write_2: bool,
     /// `Origin`, when a browser sent it.
     pub origin: Option<&'a [u8]>,
     /// `Access-Control-Request-Headers` of a preflight.
@@ -103,9 +105,11 @@ impl<'a> RequestEcho<'a> {
         Self {
             endpoint,
             json: match endpoint {
-                Some(Endpoint::Ingest(route)) => crate::route::reply_is_json(route, fields),
+                Some(Endpoint::Ingest(route)) => route::reply_is_json(route, fields),
                 _ => true,
             },
+            remote_write_2: endpoint == Some(Endpoint::Ingest(Route::RemoteWrite))
+                && route::media_type(Route::RemoteWrite, fields) == Ok(Media::RemoteWrite2),
             origin: fields.first("origin"),
             requested_headers: match endpoint {
                 Some(Endpoint::Preflight) => fields.first("access-control-request-headers"),
@@ -148,6 +152,7 @@ pub fn render(request: &RequestEcho<'_>, cause: &Cause, reply: &mut Reply) {
     reply.clear();
     reply.status = status(request, cause);
     push_fields(request, cause, reply);
+    push_written(request, cause, reply);
     push_cors(request, cause, reply);
     if reply.status < 300 {
         render_success(request, cause, reply);
@@ -188,6 +193,8 @@ pub fn explain_rejects(verdict: &Verdict) -> Option<(String, u64)> {
 fn status(request: &RequestEcho<'_>, cause: &Cause) -> u16 {
     let route = request.route();
     match cause {
+        // Remote write 2.0 takes 2xx for all of it; what was kept is durable all the same.
+        Cause::Acknowledged(verdict) if request.remote_write_2 && verdict.rejected > 0 => 400,
         Cause::Acknowledged(_) => match route {
             Some(Route::ImportPrometheus) if request.is_push => 200,
             Some(Route::RemoteWrite | Route::ImportPrometheus) => 204,
@@ -280,6 +287,26 @@ fn push_fields(request: &RequestEcho<'_>, cause: &Cause, reply: &mut Reply) {
     }
 }
 
+/// Remote write 2.0 counts what was written, in success and in refusal. A request that was not looked
+/// into has no counts: its sender may repeat it. In 1.0 a count of 0 would be taken for a failure.
+fn push_written(request: &RequestEcho<'_>, cause: &Cause, reply: &mut Reply) {
+    if !request.remote_write_2 {
+        return;
+    }
+    let written = match cause {
+        Cause::Acknowledged(verdict) => *verdict,
+        Cause::PayloadTooLarge | Cause::Content(_) | Cause::Decode(_) => Verdict::default(),
+        _ => return,
+    };
+    for (name, count) in [
+        ("x-prometheus-remote-write-samples-written", written.samples),
+        ("x-prometheus-remote-write-histograms-written", written.histograms),
+        ("x-prometheus-remote-write-exemplars-written", written.exemplars),
+    ] {
+        reply.push(name, Value::Number(count));
+    }
+}
+
 /// Browsers hide a reply without these from the page, which then takes a refusal for a broken
 /// connection and repeats it.
 fn push_cors(request: &RequestEcho<'_>, cause: &Cause, reply: &mut Reply) {
@@ -362,7 +389,7 @@ fn describe(request: &RequestEcho<'_>, cause: &Cause, text: &mut Text) {
         Cause::Auth(AuthError::Invalid) => text.write_str("the ingestion key is not valid"),
         Cause::BodyTooLarge => match request.route() {
             Some(route) => {
-                write!(text, "the body is larger than {} bytes", crate::route::body_limit(route))
+                write!(text, "the body is larger than {} bytes", route::body_limit(route))
             }
             None => text.write_str("the body is too large"),
         },
@@ -371,7 +398,7 @@ fn describe(request: &RequestEcho<'_>, cause: &Cause, text: &mut Text) {
                 Some(route) => write!(
                     text,
                     "the decompressed body is larger than {} bytes",
-                    crate::route::payload_limit(route)
+                    route::payload_limit(route)
                 ),
                 None => text.write_str("the decompressed body is too large"),
             }
@@ -392,8 +419,8 @@ fn describe(request: &RequestEcho<'_>, cause: &Cause, text: &mut Text) {
             text.write_str("the header fields kept with a body are too large")
         }
         Cause::Internal => text.write_str("the server failed; try again"),
-        Cause::Acknowledged(_)
-        | Cause::Health
+        Cause::Acknowledged(verdict) => form::write_rejects(verdict, text),
+        Cause::Health
         | Cause::Info
         | Cause::ValidateOk
         | Cause::VmHandshake

@@ -60,7 +60,6 @@ fn refusals() -> Vec<(Cause, [u16; 12])> {
         (Cause::Coding(CodingError::Unsupported), coding),
         (Cause::Coding(CodingError::CountOverLimit), coding),
         (Cause::Media(MediaError::Unsupported), all(415)),
-        (Cause::Media(MediaError::RemoteWrite2), all(415)),
         (Cause::Media(MediaError::OtlpJson), all(501)),
         (Cause::Auth(AuthError::Missing), auth),
         (Cause::Auth(AuthError::Invalid), auth),
@@ -243,6 +242,58 @@ fn partial_success_counts_what_was_rejected() {
     // Datadog's V1 client takes any `errors` for a failure, and Firehose any unknown field.
     assert_eq!(body(&ingest(Route::DatadogSeriesV1, cause)), "{\"status\":\"ok\"}");
     assert!(!body(&ingest(Route::Firehose, cause)).contains("reject"));
+}
+
+/// What is at stake: a sender of 2.0 takes 2xx without counts for a failure, and one of 1.0 a count of
+/// 0 for one. A count belongs to every request that was looked into, and to no other.
+#[test]
+fn remote_write_2_counts_what_was_written() {
+    let written = |reply: &Reply| {
+        ["samples", "histograms", "exemplars"].map(|kind| {
+            reply
+                .fields()
+                .find(|(name, _)| *name == format!("x-prometheus-remote-write-{kind}-written"))
+                .map(|(_, value)| match value {
+                    Value::Number(number) => number,
+                    other => panic!("{other:?}"),
+                })
+        })
+    };
+    let echo_1 = echo(Some(Endpoint::Ingest(Route::RemoteWrite)));
+    let echo_2 = RequestEcho { remote_write_2: true, ..echo_1 };
+    let whole = Verdict { samples: 7, histograms: 2, exemplars: 1, ..Verdict::default() };
+    let part =
+        Verdict { rejected: 3, first_reject: Some((RejectCause::TimeOutOfRange, 41)), ..whole };
+    let reply = rendered(&echo_2, Cause::Acknowledged(whole));
+    assert_eq!((reply.status, reply.content_type, body(&reply).as_str()), (204, None, ""));
+    assert_eq!(written(&reply), [Some(7), Some(2), Some(1)]);
+    assert_eq!(
+        written(&rendered(&echo_2, Cause::Acknowledged(Verdict::default()))),
+        [Some(0); 3],
+        "nothing was sent, and all of it was written"
+    );
+    let reply = rendered(&echo_2, Cause::Acknowledged(part));
+    assert_eq!((reply.status, reply.close), (400, false));
+    assert_eq!(written(&reply), [Some(7), Some(2), Some(1)]);
+    assert_eq!(
+        body(&reply),
+        "records rejected: 3; first at byte 41: a timestamp lies outside of the years 1677 to 2262\n"
+    );
+    for (cause, _) in refusals() {
+        let counts = matches!(cause, Cause::PayloadTooLarge | Cause::Content(_) | Cause::Decode(_));
+        let expected = if counts { [Some(0); 3] } else { [None; 3] };
+        assert_eq!(written(&rendered(&echo_2, cause)), expected, "{cause:?}");
+        assert_eq!(written(&rendered(&echo_1, cause)), [None; 3], "{cause:?}");
+    }
+    for verdict in [whole, part, Verdict::default()] {
+        let reply = rendered(&echo_1, Cause::Acknowledged(verdict));
+        assert_eq!((reply.status, written(&reply)), (204, [None; 3]));
+    }
+    // With everything a browser is told beside them, all of it fits.
+    let browser = RequestEcho { origin: Some(b"https://example.com"), ..echo_2 };
+    let reply = rendered(&browser, Cause::Acknowledged(whole));
+    assert_eq!(written(&reply), [Some(7), Some(2), Some(1)]);
+    assert!(reply.field("access-control-expose-headers").is_some());
 }
 
 #[test]

@@ -86,27 +86,33 @@ impl Pair {
         let mut scratch = Scratch::default();
         let mut random = Random::new(seed);
         for round in 0..rounds {
-            let mut damaged = body.to_vec();
-            for _ in 0..=random.below(3) {
-                if damaged.is_empty() {
-                    break;
-                }
-                let place = random.below(damaged.len());
-                match random.below(5) {
-                    0 => damaged[place] = random.draw() as u8,
-                    1 => {
-                        damaged.remove(place);
-                    }
-                    2 => damaged.insert(place, random.draw() as u8),
-                    3 => {
-                        let end = (place + random.below(40)).min(damaged.len());
-                        let part = damaged[place..end].to_vec();
-                        damaged.splice(place..place, part);
-                    }
-                    _ => damaged[place] ^= 1 << random.below(8),
-                }
-            }
+            let damaged = damage(body, &mut random);
             self.compare(&damaged, &mut scratch, &format!("seed {seed} round {round}"));
         }
     }
+}
+
+/// `body` with a few bits turned, bytes replaced, parts removed or doubled.
+pub fn damage(body: &[u8], random: &mut Random) -> Vec<u8> {
+    let mut damaged = body.to_vec();
+    for _ in 0..=random.below(3) {
+        if damaged.is_empty() {
+            break;
+        }
+        let place = random.below(damaged.len());
+        match random.below(5) {
+            0 => damaged[place] = random.draw() as u8,
+            1 => {
+                damaged.remove(place);
+            }
+            2 => damaged.insert(place, random.draw() as u8),
+            3 => {
+                let end = (place + random.below(40)).min(damaged.len());
+                let part = damaged[place..end].to_vec();
+                damaged.splice(place..place, part);
+            }
+            _ => damaged[place] ^= 1 << random.below(8),
+        }
+    }
+    damaged
 }

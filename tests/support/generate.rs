@@ -2,6 +2,7 @@
 //! or long, numbers lie at their bounds as often as between them.
 
 use super::bodies::Random;
+use super::messages::io::prometheus::write::v2;
 use super::messages::opentelemetry::proto::collector::logs::v1::ExportLogsServiceRequest;
 use super::messages::opentelemetry::proto::common::v1::{
     AnyValue, ArrayValue, EntityRef, InstrumentationScope, KeyValue, KeyValueList, any_value,
@@ -192,6 +193,159 @@ fn side(random: &mut Random, total: &mut u64) -> (Vec<v1::BucketSpan>, Vec<i64>)
         spans.push(v1::BucketSpan { offset: integer(random) as i32, length: random.draw() as u32 });
     }
     (spans, counts)
+}
+
+/// A request of 2.0, with what must be refused, in part or as a whole, once in a while.
+pub fn write_request_2(random: &mut Random) -> v2::Request {
+    let mut symbols = vec![String::new()];
+    let mut intern = |random: &mut Random, text: &str| {
+        // A sender need not find its symbols again.
+        let known = symbols.iter().position(|symbol| symbol == text);
+        if let Some(place) = known
+            && !one_in(random, 30)
+        {
+            return place as u32;
+        }
+        symbols.push(text.to_owned());
+        symbols.len() as u32 - 1
+    };
+    let timeseries = some(random, 8, |random| {
+        let mut model = time_series(random);
+        let mut samples = std::mem::take(&mut model.samples);
+        let mut histograms = std::mem::take(&mut model.histograms);
+        if !one_in(random, 10) {
+            if one_in(random, 2) { samples.clear() } else { histograms.clear() }
+        }
+        if one_in(random, 15) {
+            model.labels.retain(|label| label.name != "__name__");
+        }
+        let mut refs = |random: &mut Random, labels: &[v1::Label]| {
+            let mut refs = Vec::new();
+            for label in labels {
+                refs.push(intern(random, &label.name));
+                refs.push(intern(random, &label.value));
+            }
+            if one_in(random, 150) {
+                refs.push(0);
+            }
+            if one_in(random, 150) {
+                refs.extend([0, u32::MAX]);
+            }
+            refs
+        };
+        v2::TimeSeries {
+            labels_refs: refs(random, &model.labels),
+            exemplars: model
+                .exemplars
+                .iter()
+                .map(|exemplar| v2::Exemplar {
+                    labels_refs: refs(random, &exemplar.labels),
+                    value: exemplar.value,
+                    timestamp: exemplar.timestamp,
+                })
+                .collect(),
+            samples: samples
+                .iter()
+                .map(|sample| v2::Sample {
+                    value: sample.value,
+                    timestamp: sample.timestamp,
+                    start_timestamp: start_timestamp(random),
+                })
+                .collect(),
+            histograms: histograms.iter().map(|model| histogram_2(random, model)).collect(),
+            metadata: (!one_in(random, 3)).then(|| v2::Metadata {
+                r#type: random.below(10) as i32,
+                help_ref: {
+                    let help = ["", "help", "other help"][random.below(3)];
+                    intern(random, help)
+                },
+                unit_ref: if one_in(random, 200) {
+                    u32::MAX
+                } else {
+                    let unit = ["", "seconds"][random.below(2)];
+                    intern(random, unit)
+                },
+            }),
+        }
+    });
+    if one_in(random, 60) {
+        symbols[0].push('x');
+    }
+    v2::Request { symbols, timeseries }
+}
+
+fn start_timestamp(random: &mut Random) -> i64 {
+    if one_in(random, 2) { 0 } else { milliseconds(random) }
+}
+
+fn histogram_2(random: &mut Random, model: &v1::Histogram) -> v2::Histogram {
+    use v2::histogram::{Count, ZeroCount};
+    let spans = |spans: &[v1::BucketSpan]| -> Vec<_> {
+        spans
+            .iter()
+            .map(|span| v2::BucketSpan { offset: span.offset, length: span.length })
+            .collect()
+    };
+    let mut message = v2::Histogram {
+        sum: model.sum,
+        schema: model.schema,
+        zero_threshold: model.zero_threshold,
+        negative_spans: spans(&model.negative_spans),
+        negative_deltas: model.negative_deltas.clone(),
+        negative_counts: model.negative_counts.clone(),
+        positive_spans: spans(&model.positive_spans),
+        positive_deltas: model.positive_deltas.clone(),
+        positive_counts: model.positive_counts.clone(),
+        reset_hint: model.reset_hint,
+        timestamp: model.timestamp,
+        custom_values: model.custom_values.clone(),
+        start_timestamp: start_timestamp(random),
+        count: model.count.map(|count| match count {
+            v1::histogram::Count::CountInt(count) => Count::CountInt(count),
+            v1::histogram::Count::CountFloat(count) => Count::CountFloat(count),
+        }),
+        zero_count: model.zero_count.map(|count| match count {
+            v1::histogram::ZeroCount::ZeroCountInt(count) => ZeroCount::ZeroCountInt(count),
+            v1::histogram::ZeroCount::ZeroCountFloat(count) => ZeroCount::ZeroCountFloat(count),
+        }),
+    };
+    if one_in(random, 3) {
+        // Custom bounds: most often as they should be, else one thing wrong.
+        let bounds = random.below(6);
+        let length = random.below(bounds + 2) as u32;
+        let deltas: Vec<i64> = (0..length).map(|_| random.below(9) as i64).collect();
+        let mut running = 0;
+        let total: i64 = deltas
+            .iter()
+            .map(|delta| {
+                running += delta;
+                running
+            })
+            .sum();
+        message = v2::Histogram {
+            schema: -53,
+            count: Some(Count::CountInt(total as u64)),
+            sum: 1.5,
+            positive_spans: vec![v2::BucketSpan { offset: 0, length }],
+            positive_deltas: deltas,
+            custom_values: (0..bounds).map(|bound| bound as f64 - 2.5).collect(),
+            timestamp: message.timestamp,
+            start_timestamp: message.start_timestamp,
+            ..v2::Histogram::default()
+        };
+        match random.below(16) {
+            0 => message.custom_values.reverse(),
+            1 => message.custom_values.push(f64::INFINITY),
+            2 => message.custom_values.push(f64::NAN),
+            3 => message.positive_spans[0].offset = 7,
+            4 => message.positive_spans[0].offset = -1,
+            5 => message.zero_threshold = 0.5,
+            6 => message.negative_spans.push(v2::BucketSpan { offset: 0, length: 1 }),
+            7 => message.custom_values.truncate(1),
+            _ => {}
+        }
+    }
+    message
 }
 
 pub fn logs_request(random: &mut Random) -> ExportLogsServiceRequest {

@@ -19,7 +19,7 @@ pub mod oracle;
 pub mod record;
 
 use inrush::decode::{DecodeError, Scratch, Verdict, decode};
-use inrush::envelope::{Codings, Envelope, RequestFields, Route};
+use inrush::envelope::{Codings, Envelope, FieldId, RequestFields, Route};
 use record::{Record, Recording};
 
 /// When every body of these tests arrived.
@@ -35,15 +35,45 @@ pub fn envelope(route: Route) -> Envelope<'static> {
     }
 }
 
+/// A body of remote write 2.0, which its media type tells from 1.0.
+pub fn envelope_2() -> Envelope<'static> {
+    static FIELDS: std::sync::LazyLock<Vec<u8>> = std::sync::LazyLock::new(|| {
+        let mut fields = Vec::new();
+        assert!(RequestFields::push(
+            &mut fields,
+            FieldId::ContentType,
+            bodies::REMOTE_WRITE_2_TYPE
+        ));
+        fields
+    });
+    Envelope { fields: RequestFields::new(&FIELDS), ..envelope(Route::RemoteWrite) }
+}
+
+/// [`decode_both`] of remote write 2.0.
+pub fn decode_both_2(
+    payload: &[u8],
+    scratch: &mut Scratch,
+) -> Result<(Verdict, Vec<Record>), DecodeError> {
+    decode_recording(&envelope_2(), payload, scratch, Recording::with_riding_metadata())
+}
+
 /// Our decoder's records, after it has said the same with the sink that only counts.
 pub fn decode_both(
     route: Route,
     payload: &[u8],
     scratch: &mut Scratch,
 ) -> Result<(Verdict, Vec<Record>), DecodeError> {
-    let mut recording = Recording::default();
-    let filled = decode(&envelope(route), payload, scratch, &mut recording);
-    let validated = decode(&envelope(route), payload, scratch, &mut inrush::batch::Validating);
+    decode_recording(&envelope(route), payload, scratch, Recording::default())
+}
+
+fn decode_recording(
+    envelope: &Envelope<'_>,
+    payload: &[u8],
+    scratch: &mut Scratch,
+    mut recording: Recording,
+) -> Result<(Verdict, Vec<Record>), DecodeError> {
+    let filled = decode(envelope, payload, scratch, &mut recording);
+    let validated = decode(envelope, payload, scratch, &mut inrush::batch::Validating);
     assert_eq!(filled, validated, "the sink must not change the verdict");
     let verdict = filled?;
     Ok((verdict, recording.finish(&verdict)))

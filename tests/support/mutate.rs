@@ -21,6 +21,15 @@ const TIME_SERIES: Shape =
     Shape { messages: &[(1, &LEAF), (2, &LEAF), (3, &EXEMPLAR), (4, &HISTOGRAM)], packed: &[] };
 pub static WRITE_REQUEST: Shape = Shape { messages: &[(1, &TIME_SERIES), (3, &LEAF)], packed: &[] };
 
+const EXEMPLAR_2: Shape = Shape { messages: &[], packed: &[(1, 0)] };
+const TIME_SERIES_2: Shape = Shape {
+    messages: &[(2, &LEAF), (3, &HISTOGRAM), (4, &EXEMPLAR_2), (5, &LEAF)],
+    packed: &[(1, 0)],
+};
+/// Its symbols lose their order, and with it what they mean, where the fields of the request do: see
+/// [`mutate_ordered`].
+pub static WRITE_REQUEST_2: Shape = Shape { messages: &[(5, &TIME_SERIES_2)], packed: &[] };
+
 static ANY_VALUE: Shape = Shape { messages: &[(5, &ARRAY), (6, &KEY_VALUES)], packed: &[] };
 static ARRAY: Shape = Shape { messages: &[(1, &ANY_VALUE)], packed: &[] };
 static KEY_VALUES: Shape = Shape { messages: &[(1, &KEY_VALUE)], packed: &[] };
@@ -155,6 +164,34 @@ pub fn mutate(random: &mut Random, message: &[u8], shape: &Shape) -> Vec<u8> {
         bytes.extend_from_slice(&field.content);
     }
     bytes
+}
+
+/// [`mutate`], with the fields of one number left in their order; where they stand among others is
+/// open. The elements of packed fields below keep their order as well.
+pub fn mutate_ordered(random: &mut Random, message: &[u8], shape: &Shape, number: u32) -> Vec<u8> {
+    let (ordered, others): (Vec<_>, Vec<_>) = fields(message)
+        .into_iter()
+        .map(|field| {
+            let mut bytes = Vec::new();
+            write_varint(&mut bytes, field.tag);
+            if field.tag & 7 == 2 {
+                write_varint(&mut bytes, field.content.len() as u64);
+            }
+            bytes.extend_from_slice(&field.content);
+            ((field.tag >> 3) as u32, bytes)
+        })
+        .partition(|(found, _)| *found == number);
+    let mut ordered = ordered.into_iter().map(|(_, bytes)| bytes).peekable();
+    let mut others = others.into_iter().map(|(_, bytes)| bytes).peekable();
+    let mut out = Vec::new();
+    while ordered.peek().is_some() || others.peek().is_some() {
+        if random.below(2) == 0 {
+            out.extend(ordered.next().unwrap_or_default());
+        } else if let Some(other) = others.next() {
+            out.extend(mutate(random, &other, shape));
+        }
+    }
+    out
 }
 
 /// The encoded fields of a message, or `None` if it holds a group.

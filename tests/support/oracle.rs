@@ -3,11 +3,13 @@
 
 use std::collections::BTreeMap;
 
+use inrush::batch::RejectCause;
 use inrush::batch::record::{HistogramKind, MetricType};
 use inrush::limits;
 use prost::Message as _;
 
 use super::ARRIVAL_NANOS;
+use super::messages::io::prometheus::write::v2;
 use super::messages::opentelemetry::proto::collector::logs::v1::ExportLogsServiceRequest;
 use super::messages::opentelemetry::proto::common::v1::{AnyValue, KeyValue, any_value};
 use super::messages::prometheus as v1;
@@ -125,6 +127,200 @@ fn time_series(series: &v1::TimeSeries, records: &mut Vec<Record>) -> Result<(),
         records.push(Record::Histogram(Box::new(histogram(message)?)));
     }
     Ok(())
+}
+
+/// Remote write 2.0: the records kept, and why the others were not.
+pub fn remote_write_2(body: &[u8]) -> Result<(Vec<Record>, Vec<RejectCause>), Refusal> {
+    let request = v2::Request::decode(body)?;
+    if request.symbols.first().is_some_and(|symbol| !symbol.is_empty()) {
+        return Err(Refusal::Meaning("symbol zero"));
+    }
+    let symbol = |reference: u32| {
+        request.symbols.get(reference as usize).ok_or(Refusal::Meaning("past the table"))
+    };
+    let labels = |refs: &[u32]| -> Result<Vec<v1::Label>, Refusal> {
+        for &reference in refs {
+            symbol(reference)?;
+        }
+        if refs.len() % 2 != 0 {
+            return Err(Refusal::Meaning("odd"));
+        }
+        refs.chunks(2)
+            .map(|pair| {
+                Ok(v1::Label { name: symbol(pair[0])?.clone(), value: symbol(pair[1])?.clone() })
+            })
+            .collect()
+    };
+    let mut records = Vec::new();
+    let mut rejects = Vec::new();
+    for series in &request.timeseries {
+        let own = labels(&series.labels_refs)?;
+        let mut exemplars = Vec::new();
+        for exemplar in &series.exemplars {
+            exemplars.push(v1::Exemplar {
+                labels: labels(&exemplar.labels_refs)?,
+                value: exemplar.value,
+                timestamp: exemplar.timestamp,
+            });
+        }
+        let metadata = series.metadata.unwrap_or_default();
+        for reference in [metadata.help_ref, metadata.unit_ref] {
+            if reference != 0 {
+                symbol(reference)?;
+            }
+        }
+        // As 1.0 sees the labels alone.
+        let mut alone = v1::TimeSeries { labels: own.clone(), ..Default::default() };
+        let mixed = !series.samples.is_empty() && !series.histograms.is_empty();
+        let cause = match time_series(&alone, &mut Vec::new()) {
+            Err(Refusal::Meaning("label count")) => Some(RejectCause::OverLimit),
+            Err(_) if own.iter().any(|label| label.name.is_empty()) => {
+                Some(RejectCause::LabelNameEmpty)
+            }
+            Err(Refusal::Meaning("label name repeated")) => Some(RejectCause::LabelNameRepeated),
+            Err(_) => Some(RejectCause::MetricNameMissing),
+            Ok(()) if mixed => Some(RejectCause::SamplesBesideHistograms),
+            Ok(()) => None,
+        };
+        let owned = series.samples.len() + series.histograms.len() + series.exemplars.len();
+        if let Some(cause) = cause {
+            rejects.extend(std::iter::repeat_n(cause, owned.max(1)));
+            continue;
+        }
+        let fits = |time: i64| time.checked_mul(1_000_000).is_some();
+        let name = &own.iter().find(|l| l.name == "__name__" && !l.value.is_empty()).unwrap().value;
+        metadata_2(&request, series, name, &mut records);
+        let mut kept = Vec::new();
+        for sample in &series.samples {
+            if !fits(sample.timestamp) {
+                rejects.push(RejectCause::TimeOutOfRange);
+                continue;
+            }
+            kept.push(Record::Sample(SampleRecord {
+                start_time_nanos: nanos(sample.start_timestamp),
+                ..SampleRecord::new(nanos(sample.timestamp), sample.value)
+            }));
+        }
+        for exemplar in exemplars {
+            if exemplar.labels.iter().any(|label| label.name.is_empty()) {
+                rejects.push(RejectCause::LabelNameEmpty);
+            } else if !fits(exemplar.timestamp) {
+                rejects.push(RejectCause::TimeOutOfRange);
+            } else {
+                alone.exemplars = vec![exemplar];
+                let mut one = Vec::new();
+                time_series(&alone, &mut one)?;
+                kept.extend(one.into_iter().skip(1));
+            }
+        }
+        for message in &series.histograms {
+            match histogram_2(message) {
+                Err(_) => rejects.push(RejectCause::Inconsistent),
+                Ok(_) if !fits(message.timestamp) => rejects.push(RejectCause::TimeOutOfRange),
+                Ok(record) => kept.push(Record::Histogram(Box::new(record))),
+            }
+        }
+        if !kept.is_empty() {
+            // An exemplar makes 1.0 say the series.
+            alone.exemplars = vec![v1::Exemplar::default()];
+            let mut said = Vec::new();
+            time_series(&alone, &mut said)?;
+            records.extend(said.into_iter().take(1));
+            records.extend(kept);
+        }
+    }
+    Ok((records, rejects))
+}
+
+fn metadata_2(
+    request: &v2::Request,
+    series: &v2::TimeSeries,
+    name: &str,
+    records: &mut Vec<Record>,
+) {
+    let metadata = series.metadata.unwrap_or_default();
+    let text =
+        |reference: u32| request.symbols.get(reference as usize).cloned().unwrap_or_default();
+    let (metric_type, suffixes): (_, &[&str]) = match metadata.r#type {
+        1 => (MetricType::Counter, &[]),
+        2 => (MetricType::Gauge, &[]),
+        3 => (MetricType::Histogram, &["_bucket", "_count", "_sum", "_created"]),
+        4 => (MetricType::GaugeHistogram, &["_bucket", "_gcount", "_gsum"]),
+        5 => (MetricType::Summary, &["_count", "_sum", "_created"]),
+        6 => (MetricType::Info, &[]),
+        7 => (MetricType::StateSet, &[]),
+        _ => (MetricType::Unknown, &[]),
+    };
+    let (help, unit) = (text(metadata.help_ref), text(metadata.unit_ref));
+    if metric_type == MetricType::Unknown && help.is_empty() && unit.is_empty() {
+        return;
+    }
+    let family = suffixes
+        .iter()
+        .filter(|_| series.histograms.is_empty())
+        .find_map(|suffix| name.strip_suffix(suffix))
+        .filter(|family| !family.is_empty())
+        .unwrap_or(name);
+    records.push(Record::Metadata { family: family.to_owned(), metric_type, unit, help });
+}
+
+fn histogram_2(message: &v2::Histogram) -> Result<HistogramRecord, Refusal> {
+    let spans = |spans: &[v2::BucketSpan]| -> Vec<_> {
+        spans
+            .iter()
+            .map(|span| v1::BucketSpan { offset: span.offset, length: span.length })
+            .collect()
+    };
+    let bounds = &message.custom_values;
+    let custom = message.schema == -53;
+    let model = v1::Histogram {
+        count: message.count.map(|count| match count {
+            v2::histogram::Count::CountInt(count) => v1::histogram::Count::CountInt(count),
+            v2::histogram::Count::CountFloat(count) => v1::histogram::Count::CountFloat(count),
+        }),
+        zero_count: message.zero_count.map(|count| match count {
+            v2::histogram::ZeroCount::ZeroCountInt(c) => v1::histogram::ZeroCount::ZeroCountInt(c),
+            v2::histogram::ZeroCount::ZeroCountFloat(c) => {
+                v1::histogram::ZeroCount::ZeroCountFloat(c)
+            }
+        }),
+        sum: message.sum,
+        schema: if custom { 0 } else { message.schema },
+        zero_threshold: message.zero_threshold,
+        negative_spans: spans(&message.negative_spans),
+        negative_deltas: message.negative_deltas.clone(),
+        negative_counts: message.negative_counts.clone(),
+        positive_spans: spans(&message.positive_spans),
+        positive_deltas: message.positive_deltas.clone(),
+        positive_counts: message.positive_counts.clone(),
+        reset_hint: message.reset_hint,
+        timestamp: message.timestamp,
+        custom_values: Vec::new(),
+    };
+    let mut record = histogram(&model)?;
+    record.start_time_nanos = nanos(message.start_timestamp);
+    if !custom {
+        return if bounds.is_empty() { Ok(record) } else { Err(Refusal::Meaning("bounds")) };
+    }
+    let rising = bounds.iter().all(|bound| bound.is_finite())
+        && bounds.windows(2).all(|pair| pair[0] < pair[1]);
+    let has_spans = |spans: &[v2::BucketSpan]| spans.iter().any(|span| span.length > 0);
+    let positive = has_spans(&message.positive_spans);
+    // Custom buckets are counted from 0, others from 1 less than Prometheus does.
+    let first = if positive { record.positive_offset + 1 } else { 0 };
+    if has_spans(&message.negative_spans)
+        || f64::from_bits(record.zero_count.0) != 0.0
+        || message.zero_threshold != 0.0
+        || !rising
+        || first < 0
+        || positive && first as usize + record.positive_counts.len() > bounds.len() + 1
+    {
+        return Err(Refusal::Meaning("bounds"));
+    }
+    record.positive_offset = first;
+    record.scale = -53;
+    record.custom_bounds.clone_from(bounds);
+    Ok(record)
 }
 
 fn nanos(milliseconds: i64) -> i64 {

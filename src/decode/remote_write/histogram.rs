@@ -1,6 +1,6 @@
 //! Native histograms (Prometheus "Native Histograms" specification); both versions number them alike.
 //!
-//! Place: under `v1`. A side of a histogram is sparse: spans say which buckets are there, values how
+//! Place: under `v1` and `v2`. A side of a histogram is sparse: spans say which buckets are there, values how
 //! full they are. A sink gets it dense, from the first bucket to the last, gaps filled with zeros:
 //!
 //! ```text
@@ -14,7 +14,7 @@
 #![deny(clippy::indexing_slicing)]
 
 use super::v1::nanos;
-use crate::batch::RecordSink;
+use crate::batch::RejectCause;
 use crate::batch::record::{Histogram, HistogramKind};
 use crate::decode::wire::protobuf::{FIXED64, Known, LENGTH, Reader, VARINT, WireError, tag};
 use crate::decode::{DecodeError, Fault};
@@ -41,7 +41,11 @@ const RESET_HINT: u32 = tag(14, VARINT);
 const TIMESTAMP: u32 = tag(15, VARINT);
 const CUSTOM_VALUE: u32 = tag(16, FIXED64);
 const CUSTOM_VALUES: u32 = tag(16, LENGTH);
+const START_TIMESTAMP: u32 = tag(17, VARINT);
 const HISTOGRAM: Known = Known::fields(&[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16]);
+/// Field 17 is the start time in 2.0 and nothing in 1.0.
+const HISTOGRAM_2: Known =
+    Known::fields(&[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17]);
 
 const SPAN_OFFSET: u32 = tag(1, VARINT);
 const SPAN_LENGTH: u32 = tag(2, VARINT);
@@ -51,7 +55,8 @@ const SPAN: Known = Known::fields(&[1, 2]);
 /// arrival; they mean the same as OpenTelemetry's scales, so they are kept as they came.
 const SCHEMA_MIN: i32 = -4;
 const SCHEMA_MAX: i32 = 52;
-/// Custom bounds, which 1.0 says senders must not use.
+/// Custom bounds, which 1.0 says senders must not use. Bucket `i` of this schema ends at bound `i`, and
+/// one more goes to infinity.
 const SCHEMA_CUSTOM_BOUNDS: i32 = -53;
 
 /// How far the buckets of a float histogram may miss its count, as a share of the larger. Such
@@ -66,6 +71,20 @@ const BUCKET_COUNT_MAX: i64 = limits::HISTOGRAM_BUCKET_COUNT_MAX as i64;
 pub struct Scratch {
     negative: Side,
     positive: Side,
+    bounds: Vec<f64>,
+}
+
+/// In what the versions differ.
+#[derive(Clone, Copy)]
+pub struct Rules {
+    /// 2.0: custom bounds are allowed, field 17 is the start time.
+    pub version_2: bool,
+    /// Milliseconds, for a histogram that does not tell its own; 0 is unset.
+    pub start_timestamp: i64,
+}
+
+impl Rules {
+    pub const VERSION_1: Self = Self { version_2: false, start_timestamp: 0 };
 }
 
 /// The buckets above or below zero, as they were sent.
@@ -235,12 +254,20 @@ impl Side {
     }
 
     /// The index of the first bucket as OpenTelemetry counts: its bucket `i` ends at `base^(i+1)`,
-    /// Prometheus' at `base^i`.
-    fn offset(&self) -> Result<i32, Fault> {
+    /// Prometheus' at `base^i`. With custom bounds both count alike.
+    fn offset(&self, schema: i32) -> Result<i32, Fault> {
         if self.spans.is_empty() {
             return Ok(0);
         }
-        i32::try_from(self.first_bucket - 1).map_err(|_| Fault::HistogramSpansContradictBuckets)
+        let shift = i64::from(schema != SCHEMA_CUSTOM_BOUNDS);
+        i32::try_from(self.first_bucket - shift).map_err(|_| Fault::HistogramSpansContradictBuckets)
+    }
+
+    /// Whether every bucket is one of those that so many bounds make.
+    fn lies_within(&self, bounds: usize) -> bool {
+        let Some(&(place, length)) = self.spans.last() else { return true };
+        let end = self.first_bucket + i64::from(place) + i64::from(length);
+        self.first_bucket >= 0 && end <= bounds as i64 + 1
     }
 
     fn fill(&mut self, integer: bool) {
@@ -263,16 +290,18 @@ enum Count {
     Float(f64),
 }
 
-/// Reads one histogram and pushes it.
+/// Reads one histogram; its buckets are in `scratch`, if it is to fill them.
 #[inline(never)]
-pub fn read<S: RecordSink>(
+pub fn read<'s>(
     message: Reader<'_>,
-    scratch: &mut Scratch,
-    sink: &mut S,
-) -> Result<(), DecodeError> {
-    let Scratch { negative, positive } = scratch;
+    scratch: &'s mut Scratch,
+    rules: Rules,
+    fills: bool,
+) -> Result<Histogram<'s>, DecodeError> {
+    let Scratch { negative, positive, bounds } = scratch;
     negative.clear();
     positive.clear();
+    bounds.clear();
     let mut count = Count::Integer(0);
     let mut zero_count = Count::Integer(0);
     let mut sum = 0.0;
@@ -280,7 +309,8 @@ pub fn read<S: RecordSink>(
     let mut zero_threshold = 0.0;
     let mut reset_hint = 0;
     let mut timestamp = 0;
-    let mut has_custom_bounds = false;
+    let mut start_timestamp = 0;
+    let known = if rules.version_2 { HISTOGRAM_2 } else { HISTOGRAM };
     let mut reader = message;
     while let Some(tag) = reader.tag()? {
         match tag {
@@ -303,20 +333,24 @@ pub fn read<S: RecordSink>(
             POSITIVE_COUNTS => positive.read_counts(reader.message()?)?,
             RESET_HINT => reset_hint = reader.int32()?,
             TIMESTAMP => timestamp = reader.int64()?,
-            CUSTOM_VALUE => {
-                reader.fixed64()?;
-                has_custom_bounds = true;
+            CUSTOM_VALUE => read_bound(&mut reader, bounds)?,
+            CUSTOM_VALUES => {
+                let mut packed = reader.message()?;
+                while !packed.is_empty() {
+                    read_bound(&mut packed, bounds)?;
+                }
             }
-            CUSTOM_VALUES => has_custom_bounds |= read_custom_values(reader.message()?)?,
-            other => reader.skip(other, HISTOGRAM)?,
+            START_TIMESTAMP if rules.version_2 => start_timestamp = reader.int64()?,
+            other => reader.skip(other, known)?,
         }
     }
 
     let refuse = |fault| DecodeError::from(message.fault(fault));
-    if schema == SCHEMA_CUSTOM_BOUNDS || has_custom_bounds {
+    let custom = schema == SCHEMA_CUSTOM_BOUNDS;
+    if !rules.version_2 && (custom || !bounds.is_empty()) {
         return Err(refuse(Fault::HistogramCustomBounds));
     }
-    if !(SCHEMA_MIN..=SCHEMA_MAX).contains(&schema) {
+    if !custom && !(SCHEMA_MIN..=SCHEMA_MAX).contains(&schema) {
         return Err(refuse(Fault::HistogramSchemaUnknown));
     }
     let (count, zero_count, integer) = match count {
@@ -327,16 +361,31 @@ pub fn read<S: RecordSink>(
             check_floats(count, zero_count, sum, negative, positive).map_err(refuse)?
         }
     };
-    let positive_offset = positive.offset().map_err(refuse)?;
-    let negative_offset = negative.offset().map_err(refuse)?;
-    if S::FILLS {
+    let bounds_agree = if custom {
+        let has_other_side = !negative.spans.is_empty() || zero_count != 0.0;
+        !has_other_side
+            && zero_threshold == 0.0
+            && rise_strictly(bounds)
+            && positive.lies_within(bounds.len())
+    } else {
+        bounds.is_empty()
+    };
+    if !bounds_agree {
+        return Err(refuse(Fault::HistogramBoundsInvalid));
+    }
+    let positive_offset = positive.offset(schema).map_err(refuse)?;
+    let negative_offset = negative.offset(schema).map_err(refuse)?;
+    if fills {
         positive.fill(integer);
         negative.fill(integer);
     }
-    sink.histogram(&Histogram {
+    if start_timestamp == 0 {
+        start_timestamp = rules.start_timestamp;
+    }
+    Ok(Histogram {
         kind: HistogramKind::Native,
         time_nanos: nanos(timestamp),
-        start_time_nanos: 0,
+        start_time_nanos: nanos(start_timestamp),
         flags: 0,
         count,
         sum: Some(sum),
@@ -351,21 +400,77 @@ pub fn read<S: RecordSink>(
         positive_counts: &positive.dense,
         negative_offset,
         negative_counts: &negative.dense,
-        custom_bounds: &[],
+        custom_bounds: bounds,
         quantiles: &[],
         reset_hint: u8::try_from(reset_hint).ok().filter(|hint| *hint <= 3).unwrap_or(0),
-    });
-    sink.keep();
+    })
+}
+
+fn read_bound(reader: &mut Reader<'_>, bounds: &mut Vec<f64>) -> Result<(), WireError> {
+    let at = *reader;
+    let bound = reader.double()?;
+    if bounds.len() >= limits::HISTOGRAM_BUCKET_COUNT_MAX {
+        return Err(at.fault(Fault::HistogramBucketCountOverLimit));
+    }
+    bounds.push(bound);
     Ok(())
 }
 
-/// Whether there are any.
-fn read_custom_values(mut packed: Reader<'_>) -> Result<bool, WireError> {
-    let any = !packed.is_empty();
-    while !packed.is_empty() {
-        packed.fixed64()?;
+/// Infinity is the end of the last bucket without being said.
+fn rise_strictly(bounds: &[f64]) -> bool {
+    bounds.iter().all(|bound| bound.is_finite())
+        && bounds.windows(2).all(|two| matches!(two, [left, right] if left < right))
+}
+
+/// Walks a histogram of 2.0 for faults of its encoding alone: where the histogram itself is refused,
+/// they still refuse the body.
+#[cold]
+pub fn check_encoding(message: Reader<'_>) -> Result<(), WireError> {
+    let mut reader = message;
+    while let Some(tag) = reader.tag()? {
+        match tag {
+            COUNT_INT | SCHEMA | ZERO_COUNT_INT | NEGATIVE_DELTA | POSITIVE_DELTA | RESET_HINT
+            | TIMESTAMP | START_TIMESTAMP => drop(reader.varint()?),
+            COUNT_FLOAT | SUM | ZERO_THRESHOLD | ZERO_COUNT_FLOAT | NEGATIVE_COUNT
+            | POSITIVE_COUNT | CUSTOM_VALUE => drop(reader.fixed64()?),
+            NEGATIVE_SPANS | POSITIVE_SPANS => {
+                let mut span = reader.message()?;
+                while let Some(tag) = span.tag()? {
+                    match tag {
+                        SPAN_OFFSET | SPAN_LENGTH => drop(span.varint()?),
+                        other => span.skip(other, SPAN)?,
+                    }
+                }
+            }
+            NEGATIVE_DELTAS | POSITIVE_DELTAS => {
+                let mut packed = reader.message()?;
+                while !packed.is_empty() {
+                    packed.varint()?;
+                }
+            }
+            NEGATIVE_COUNTS | POSITIVE_COUNTS | CUSTOM_VALUES => {
+                let mut packed = reader.message()?;
+                while !packed.is_empty() {
+                    packed.fixed64()?;
+                }
+            }
+            other => reader.skip(other, HISTOGRAM_2)?,
+        }
     }
-    Ok(any)
+    Ok(())
+}
+
+/// The cause of a fault that lies in the histogram and not in its encoding.
+pub const fn reject_cause(fault: Fault) -> Option<RejectCause> {
+    Some(match fault {
+        Fault::HistogramSchemaUnknown => RejectCause::HistogramSchemaUnknown,
+        Fault::HistogramSpansContradictBuckets => RejectCause::HistogramSpansContradictBuckets,
+        Fault::HistogramCountContradictsBuckets => RejectCause::HistogramCountContradictsBuckets,
+        Fault::HistogramCountInvalid => RejectCause::HistogramCountInvalid,
+        Fault::HistogramBucketCountOverLimit => RejectCause::OverLimit,
+        Fault::HistogramBoundsInvalid => RejectCause::HistogramBoundsInvalid,
+        _ => return None,
+    })
 }
 
 /// A histogram of integers adds up exactly, but for observations that are not numbers: they are in

@@ -26,9 +26,9 @@ const NAME: u32 = tag(1, LENGTH);
 const VALUE: u32 = tag(2, LENGTH);
 const LABEL: Known = Known::fields(&[1, 2]);
 
-const METRIC_NAME: &[u8] = b"__name__";
+pub const METRIC_NAME: &[u8] = b"__name__";
 /// [`METRIC_NAME`] as [`prefix`] gives it.
-const METRIC_NAME_PREFIX: u64 = u64::from_be_bytes(*b"__name__");
+pub const METRIC_NAME_PREFIX: u64 = u64::from_be_bytes(*b"__name__");
 
 pub type Pair<'a> = (Text<'a>, Text<'a>);
 /// Name and value as they stand on the wire.
@@ -226,7 +226,7 @@ fn prefix(name: &[u8]) -> u64 {
 /// [`prefix`] of a name of one byte or more that `bytes` begins with: one load wherever the payload
 /// has eight bytes from there on, and a mask over those that are not the name's.
 #[inline(always)]
-fn prefix_within(bytes: &[u8], name: &[u8]) -> u64 {
+pub fn prefix_within(bytes: &[u8], name: &[u8]) -> u64 {
     match bytes.first_chunk::<8>() {
         Some(head) => {
             let foreign = 8_usize.saturating_sub(name.len()) & 7;
@@ -246,7 +246,7 @@ pub fn check_utf8(series: &Reader<'_>, region: &[u8]) -> Result<(), DecodeError>
 /// As `<[u8]>::is_ascii`, which looks at the last bytes of a slice one by one: here the last 32 are
 /// looked at together, some of them twice.
 #[inline]
-fn is_ascii(bytes: &[u8]) -> bool {
+pub fn is_ascii(bytes: &[u8]) -> bool {
     let Some(last) = bytes.last_chunk::<32>() else {
         return bytes.is_ascii();
     };
@@ -398,7 +398,7 @@ impl ExemplarIds {
     }
 }
 
-fn hex_id<const SIZE: usize>(text: &[u8]) -> Option<[u8; SIZE]> {
+pub fn hex_id<const SIZE: usize>(text: &[u8]) -> Option<[u8; SIZE]> {
     let mut id = [0; SIZE];
     let (digits, []) = text.as_chunks::<2>() else { return None };
     if digits.len() != SIZE {

@@ -7,7 +7,7 @@
 #![deny(clippy::indexing_slicing)]
 
 use super::Scratch;
-use super::histogram;
+use super::histogram::{self, Rules};
 use super::labels::{self, ExemplarIds, LABELS, Leading, OfExemplar, OnWire, Sorted, check_text};
 use crate::batch::RecordSink;
 use crate::batch::record::{
@@ -150,8 +150,11 @@ impl<'a, S: RecordSink> Walk<'a, '_, S> {
                 HISTOGRAMS => {
                     let histogram = message.message()?;
                     say(self.sink);
-                    histogram::read(histogram, self.scratch, self.sink)
-                        .map_err(|error| error.within("histograms", Some(histogram_index)))?;
+                    let histogram =
+                        histogram::read(histogram, self.scratch, Rules::VERSION_1, S::FILLS)
+                            .map_err(|error| error.within("histograms", Some(histogram_index)))?;
+                    self.sink.histogram(&histogram);
+                    self.sink.keep();
                     self.verdict.histograms += 1;
                     histogram_index += 1;
                 }
@@ -294,7 +297,7 @@ fn text<'a>(message: &mut Reader<'a>, field: &'static str) -> Result<Text<'a>, D
     Ok(Text(text.rest()))
 }
 
-fn metric_type_of(number: i32) -> MetricType {
+pub fn metric_type_of(number: i32) -> MetricType {
     match number {
         1 => MetricType::Counter,
         2 => MetricType::Gauge,

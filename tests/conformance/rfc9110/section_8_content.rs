@@ -91,10 +91,11 @@ fn remote_write_is_chosen_by_proto_alone() {
         "application/x-protobuf; proto=\"io.prometheus.write.v2.Request\"",
         "application/x-protobuf;a=b;proto=io.prometheus.write.v2.Request",
     ] {
-        assert_eq!(write(value), Err(MediaError::RemoteWrite2), "{value:?}");
+        assert_eq!(write(value), Ok(Media::RemoteWrite2), "{value:?}");
     }
     for value in [
         "application/x-protobuf;proto=unknown",
+        "application/x-protobuf;proto=prometheus.WriteRequest;proto=io.prometheus.write.v2.Request",
         "application/x-protobuf;proto=",
         "application/x-protobuf;proto=prometheus.writerequest",
         "application/json",
