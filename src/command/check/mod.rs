@@ -265,6 +265,9 @@ impl Check {
                 }
                 if let Some(kind) = request::resembles(&start)
                     && matches!(cause, Cause::Content(_))
+                    && body
+                        .codings
+                        .is_ok_and(|codings| request::outermost(codings).0[0].name() != kind)
                 {
                     writeln!(out, "    note: it begins like {kind}")?;
                 }
