@@ -10,7 +10,9 @@ use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use criterion::{Criterion, Throughput};
-use inrush::batch::record::{Exemplar, Histogram, Log, Metadata, Resource, Sample, Scope, Series, Span};
+use inrush::batch::record::{
+    Exemplar, Histogram, Log, Metadata, Resource, Sample, Scope, Series, Span,
+};
 use inrush::batch::{ColumnSink, Columns, RecordSink, RejectCause, SeenSeries, SinkOptions, Table};
 use inrush::decode::{Scratch, decode};
 use inrush::envelope::{Codings, Envelope, RequestFields, Route};

@@ -7,7 +7,8 @@ use std::hint::black_box;
 
 use criterion::{Criterion, Throughput};
 use inrush::batch::record::{
-    Attributes, Exemplar, Histogram, Log, Metadata, Resource, Sample, Scope, Series, Span, Text, Value,
+    Attributes, Exemplar, Histogram, Log, Metadata, Resource, Sample, Scope, Series, Span, Text,
+    Value,
 };
 use inrush::batch::{RecordSink, RejectCause, Validating};
 use inrush::decode::json_logs::{self, Scratch};

@@ -22,7 +22,8 @@ use super::columns::{
 use super::interner::Interner;
 use super::json::append_value;
 use super::record::{
-    Exemplar, Histogram, Identity, Log, Metadata, Nothing, Resource, Sample, Scope, Series, Span, Text,
+    Exemplar, Histogram, Identity, Log, Metadata, Nothing, Resource, Sample, Scope, Series, Span,
+    Text,
 };
 use super::series_cache::{SeenSeries, SeriesCache, Slot};
 use super::series_id::{

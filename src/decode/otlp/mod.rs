@@ -28,25 +28,31 @@ use super::{DecodeError, Verdict};
 use crate::batch::RecordSink;
 use crate::envelope::{Envelope, FieldId, Signal};
 
-/// Memory reused from body to body. These decoders need none: every view is over the payload.
+/// Memory reused from body to body: numbers of one data point, as a sink takes them in one piece. All
+/// else is a view over the payload. No list is longer than a point's bytes.
 #[derive(Default)]
-pub struct Scratch {}
+pub struct Scratch {
+    pub(super) bounds: Vec<f64>,
+    pub(super) counts: Vec<f64>,
+    pub(super) negative_counts: Vec<f64>,
+    pub(super) quantiles: Vec<(f64, f64)>,
+}
 
 /// Walks an `Export…ServiceRequest` of the route's signal, in the encoding that the content type names. A
 /// protobuf payload of zero bytes is a request without records.
 pub fn decode<S: RecordSink>(
     envelope: &Envelope<'_>,
     payload: &[u8],
-    _scratch: &mut Scratch,
+    scratch: &mut Scratch,
     sink: &mut S,
 ) -> Result<Verdict, DecodeError> {
     if is_json(envelope) {
-        return json::decode(envelope, payload, sink);
+        return json::decode(envelope, payload, scratch, sink);
     }
     match envelope.route.signal() {
         Signal::Logs => logs::decode(envelope, payload, sink),
         Signal::Traces => traces::decode(envelope, payload, sink),
-        Signal::Metrics => metrics::decode(envelope, payload, sink),
+        Signal::Metrics => metrics::decode(envelope, payload, scratch, sink),
     }
 }
 
@@ -54,8 +60,8 @@ pub fn decode<S: RecordSink>(
 fn is_json(envelope: &Envelope<'_>) -> bool {
     envelope.fields.find(FieldId::ContentType).is_some_and(|value| {
         let end = value.iter().position(|&byte| byte == b';').unwrap_or(value.len());
-        value.get(..end).is_some_and(|essence| {
-            essence.trim_ascii().eq_ignore_ascii_case(b"application/json")
-        })
+        value
+            .get(..end)
+            .is_some_and(|essence| essence.trim_ascii().eq_ignore_ascii_case(b"application/json"))
     })
 }
