@@ -238,6 +238,7 @@ pub enum Record {
 pub struct Recording {
     pub records: Vec<Record>,
     kept: u64,
+    kept_metadata: u64,
     rejected: u64,
     is_open: bool,
     has_resource: bool,
@@ -255,7 +256,15 @@ impl Recording {
     /// The records of a body that was accepted.
     pub fn finish(self, verdict: &Verdict) -> Vec<Record> {
         assert!(!self.is_open);
-        assert_eq!(self.kept, verdict.kept(), "the verdict counts what was kept");
+        // Metadata that a protocol has apart from its records counts; what a sink that fills is told
+        // besides does not.
+        let (records, metadata) = (self.kept - self.kept_metadata, self.kept_metadata);
+        assert_eq!(records, verdict.kept() - verdict.metadata, "the verdict counts what was kept");
+        let beside = self.records.iter().any(|record| matches!(record, Record::FullSeries(_)));
+        assert!(
+            verdict.metadata == metadata || verdict.metadata == 0 && (beside || records == 0),
+            "the verdict counts metadata"
+        );
         assert_eq!(self.rejected, verdict.rejected, "the verdict counts what was rejected");
         self.records
     }
@@ -423,10 +432,13 @@ impl RecordSink for Recording {
     fn keep(&mut self) {
         assert!(std::mem::take(&mut self.is_open), "nothing was open to be kept");
         self.kept += 1;
+        self.kept_metadata +=
+            u64::from(matches!(self.records.last(), Some(Record::Metadata { .. })));
     }
 
     fn reject(&mut self, cause: RejectCause) {
-        assert!(std::mem::take(&mut self.is_open), "nothing was open to be rejected");
+        // Nothing is open where the record could not even be said.
+        self.is_open = false;
         self.rejected += 1;
         self.records.push(Record::Rejected(cause));
     }
