@@ -150,7 +150,8 @@ pub struct HistogramRecord {
     pub sum: Option<Bits>,
     pub min: Option<Bits>,
     pub max: Option<Bits>,
-    pub bounds: Vec<f64>,
+    /// By bits: a point that says that nothing was recorded may hold anything.
+    pub bounds: Vec<Bits>,
     pub bucket_counts: Vec<f64>,
     pub custom_bounds: Vec<f64>,
     /// Pairs of quantile and value.
@@ -390,7 +391,7 @@ impl RecordSink for Recording {
             sum: histogram.sum.map(Bits::from),
             min: histogram.min.map(Bits::from),
             max: histogram.max.map(Bits::from),
-            bounds: histogram.bounds.to_vec(),
+            bounds: histogram.bounds.iter().copied().map(Bits::from).collect(),
             bucket_counts: histogram.bucket_counts.to_vec(),
             custom_bounds: histogram.custom_bounds.to_vec(),
             quantiles: histogram
@@ -447,6 +448,10 @@ impl RecordSink for Recording {
 /// The order of an oracle that has a list for each kind: metadata last, and within a series samples,
 /// exemplars, histograms, each in wire order.
 pub fn by_kind(records: Vec<Record>) -> Vec<Record> {
+    // Only remote write's messages have such lists.
+    if !records.iter().any(|record| matches!(record, Record::Series { .. })) {
+        return records;
+    }
     let rank = |record: &Record| match record {
         Record::Series { .. } => 0,
         Record::Sample { .. } => 1,
