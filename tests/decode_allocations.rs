@@ -12,8 +12,13 @@ use inrush::envelope::{Envelope, Route};
 use prost::Message as _;
 
 use support::bodies::{self, Random};
-use support::generate::{logs_request, write_request, write_request_2};
-use support::mutate::{LOGS_REQUEST, WRITE_REQUEST, WRITE_REQUEST_2, mutate, mutate_ordered};
+use support::generate::{
+    logs_request, metrics_request, traces_request, write_request, write_request_2,
+};
+use support::mutate::{
+    LOGS_REQUEST, METRICS_REQUEST, TRACES_REQUEST, WRITE_REQUEST, WRITE_REQUEST_2, mutate,
+    mutate_ordered,
+};
 use support::{envelope, envelope_2};
 
 thread_local! {
@@ -107,4 +112,21 @@ fn otlp_logs_allocate_nothing() {
         all.push(body);
     }
     assert_steady(Route::OtlpLogs, &all);
+}
+
+#[test]
+fn otlp_traces_and_metrics_allocate_nothing() {
+    let mut traces = vec![bodies::otlp_traces(1, 100)];
+    let mut metrics = vec![bodies::otlp_metrics(1, 100)];
+    for seed in 0..300 {
+        let mut random = Random::new(seed);
+        let body = traces_request(&mut random).encode_to_vec();
+        traces.push(mutate(&mut random, &body, &TRACES_REQUEST));
+        traces.push(body);
+        let body = metrics_request(&mut random).encode_to_vec();
+        metrics.push(mutate(&mut random, &body, &METRICS_REQUEST));
+        metrics.push(body);
+    }
+    assert_steady(Route::OtlpTraces, &traces);
+    assert_steady(Route::OtlpMetrics, &metrics);
 }
