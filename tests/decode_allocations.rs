@@ -1,6 +1,8 @@
 //! Decoding on the acknowledgement path allocates nothing once its scratch memory has grown.
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
+#[path = "../perf/bodies_exposition.rs"]
+mod bodies_exposition;
 mod support;
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -129,4 +131,26 @@ fn otlp_traces_and_metrics_allocate_nothing() {
     }
     assert_steady(Route::OtlpTraces, &traces);
     assert_steady(Route::OtlpMetrics, &metrics);
+}
+
+#[test]
+fn exposition_allocates_nothing_in_steady_state() {
+    let mut all = vec![bodies_exposition::exposition(1, 1, 1000)];
+    // Escapes, quoted names, exemplars, unsorted and repeated labels, faults, an open family.
+    let many: String = (0..100).map(|index| format!("l{:02}=\"v\",", 99 - index)).collect();
+    let odd = format!(
+        "# HELP a x\\ny\n# TYPE a counter\na{{b=\"\\n\",\"c\\\"\"=\"d\"}} 1 2 # {{e=\"\\\\\"}} 1\na{{{many}}} 1\n\
+         a{{{many}l00=\"x\"}} 1\n{{__name__=\"\\\\\"}} 1\n{{\"a\",c=\"d\"}} x\n# TYPE \"b\\\"\" gauge\n"
+    );
+    all.push(odd.into_bytes());
+    for seed in 0..300 {
+        let mut random = Random::new(seed);
+        let mut body = bodies_exposition::exposition(seed, seed, 20);
+        for _ in 0..10 {
+            let place = random.below(body.len());
+            body[place] = b"\"\\{},= #\n"[random.below(9)];
+        }
+        all.push(body);
+    }
+    assert_steady(Route::ImportPrometheus, &all);
 }
