@@ -149,7 +149,7 @@ pub fn remote_write_2(body: &[u8]) -> Result<(Vec<Record>, Vec<RejectCause>), Re
         for &reference in refs {
             symbol(reference)?;
         }
-        if refs.len() % 2 != 0 {
+        if !refs.len().is_multiple_of(2) {
             return Err(Refusal::Meaning("odd"));
         }
         refs.chunks(2)
