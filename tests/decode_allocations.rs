@@ -1,6 +1,8 @@
 //! Decoding on the acknowledgement path allocates nothing once its scratch memory has grown.
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
+#[path = "../perf/bodies_exposition.rs"]
+mod bodies_exposition;
 mod support;
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -12,8 +14,13 @@ use inrush::envelope::{Envelope, Route};
 use prost::Message as _;
 
 use support::bodies::{self, Random};
-use support::generate::{logs_request, write_request, write_request_2};
-use support::mutate::{LOGS_REQUEST, WRITE_REQUEST, WRITE_REQUEST_2, mutate, mutate_ordered};
+use support::generate::{
+    logs_request, metrics_request, traces_request, write_request, write_request_2,
+};
+use support::mutate::{
+    LOGS_REQUEST, METRICS_REQUEST, TRACES_REQUEST, WRITE_REQUEST, WRITE_REQUEST_2, mutate,
+    mutate_ordered,
+};
 use support::{envelope, envelope_2};
 
 thread_local! {
@@ -107,4 +114,43 @@ fn otlp_logs_allocate_nothing() {
         all.push(body);
     }
     assert_steady(Route::OtlpLogs, &all);
+}
+
+#[test]
+fn otlp_traces_and_metrics_allocate_nothing() {
+    let mut traces = vec![bodies::otlp_traces(1, 100)];
+    let mut metrics = vec![bodies::otlp_metrics(1, 100)];
+    for seed in 0..300 {
+        let mut random = Random::new(seed);
+        let body = traces_request(&mut random).encode_to_vec();
+        traces.push(mutate(&mut random, &body, &TRACES_REQUEST));
+        traces.push(body);
+        let body = metrics_request(&mut random).encode_to_vec();
+        metrics.push(mutate(&mut random, &body, &METRICS_REQUEST));
+        metrics.push(body);
+    }
+    assert_steady(Route::OtlpTraces, &traces);
+    assert_steady(Route::OtlpMetrics, &metrics);
+}
+
+#[test]
+fn exposition_allocates_nothing_in_steady_state() {
+    let mut all = vec![bodies_exposition::exposition(1, 1, 1000)];
+    // Escapes, quoted names, exemplars, unsorted and repeated labels, faults, an open family.
+    let many: String = (0..100).map(|index| format!("l{:02}=\"v\",", 99 - index)).collect();
+    let odd = format!(
+        "# HELP a x\\ny\n# TYPE a counter\na{{b=\"\\n\",\"c\\\"\"=\"d\"}} 1 2 # {{e=\"\\\\\"}} 1\na{{{many}}} 1\n\
+         a{{{many}l00=\"x\"}} 1\n{{__name__=\"\\\\\"}} 1\n{{\"a\",c=\"d\"}} x\n# TYPE \"b\\\"\" gauge\n"
+    );
+    all.push(odd.into_bytes());
+    for seed in 0..300 {
+        let mut random = Random::new(seed);
+        let mut body = bodies_exposition::exposition(seed, seed, 20);
+        for _ in 0..10 {
+            let place = random.below(body.len());
+            body[place] = b"\"\\{},= #\n"[random.below(9)];
+        }
+        all.push(body);
+    }
+    assert_steady(Route::ImportPrometheus, &all);
 }

@@ -224,11 +224,8 @@ impl Plain {
             match rest.peek() {
                 None => {}
                 Some(b'#') => plain.comment(line, rest),
-                Some(_) => {
-                    if plain.sample(rest).is_none() {
-                        plain.rejected += 1;
-                    }
-                }
+                Some(_) if plain.sample(rest).is_none() => plain.rejected += 1,
+                Some(_) => {}
             }
         }
         plain.push_family();

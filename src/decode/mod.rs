@@ -73,7 +73,12 @@ pub struct Scratch {
 pub const fn is_decodable(route: Route) -> bool {
     matches!(
         route,
-        Route::RemoteWrite | Route::ImportPrometheus | Route::OtlpLogs | Route::JsonLogs
+        Route::RemoteWrite
+            | Route::ImportPrometheus
+            | Route::OtlpLogs
+            | Route::OtlpTraces
+            | Route::OtlpMetrics
+            | Route::JsonLogs
     )
 }
 

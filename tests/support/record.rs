@@ -150,7 +150,8 @@ pub struct HistogramRecord {
     pub sum: Option<Bits>,
     pub min: Option<Bits>,
     pub max: Option<Bits>,
-    pub bounds: Vec<f64>,
+    /// By bits: a point that says that nothing was recorded may hold anything.
+    pub bounds: Vec<Bits>,
     pub bucket_counts: Vec<f64>,
     pub custom_bounds: Vec<f64>,
     /// Pairs of quantile and value.
@@ -238,6 +239,7 @@ pub enum Record {
 pub struct Recording {
     pub records: Vec<Record>,
     kept: u64,
+    kept_metadata: u64,
     rejected: u64,
     /// Metadata that rides along with series (remote write 2.0) and is not among a verdict's records.
     riding: Option<u64>,
@@ -262,8 +264,24 @@ impl Recording {
     /// The records of a body that was accepted.
     pub fn finish(self, verdict: &Verdict) -> Vec<Record> {
         assert!(!self.is_open);
+        // Metadata that a protocol has apart from its records counts; what rides along with series, or
+        // what a sink that fills is told besides, does not.
         let counted = self.kept - self.riding.unwrap_or_default();
-        assert_eq!(counted, verdict.kept(), "the verdict counts what was kept");
+        let (records, metadata) = (self.kept - self.kept_metadata, self.kept_metadata);
+        let beside = self.records.iter().any(|record| matches!(record, Record::FullSeries(_)));
+        if self.riding.is_some() {
+            assert_eq!(counted, verdict.kept(), "the verdict counts what was kept");
+        } else {
+            assert_eq!(
+                records,
+                verdict.kept() - verdict.metadata,
+                "the verdict counts what was kept"
+            );
+            assert!(
+                verdict.metadata == metadata || verdict.metadata == 0 && (beside || records == 0),
+                "the verdict counts metadata"
+            );
+        }
         assert_eq!(self.rejected, verdict.rejected, "the verdict counts what was rejected");
         self.records
     }
@@ -389,7 +407,7 @@ impl RecordSink for Recording {
             sum: histogram.sum.map(Bits::from),
             min: histogram.min.map(Bits::from),
             max: histogram.max.map(Bits::from),
-            bounds: histogram.bounds.to_vec(),
+            bounds: histogram.bounds.iter().copied().map(Bits::from).collect(),
             bucket_counts: histogram.bucket_counts.to_vec(),
             custom_bounds: histogram.custom_bounds.to_vec(),
             quantiles: histogram
@@ -434,10 +452,12 @@ impl RecordSink for Recording {
     fn keep(&mut self) {
         assert!(std::mem::take(&mut self.is_open), "nothing was open to be kept");
         self.kept += 1;
+        self.kept_metadata +=
+            u64::from(matches!(self.records.last(), Some(Record::Metadata { .. })));
     }
 
     fn reject(&mut self, cause: RejectCause) {
-        // Nothing need be open: a record of a series that cannot be said is rejected unsaid.
+        // Nothing is open where the record could not even be said.
         self.is_open = false;
         self.rejected += 1;
         self.records.push(Record::Rejected(cause));
@@ -447,6 +467,10 @@ impl RecordSink for Recording {
 /// The order of an oracle that has a list for each kind: metadata last, and within a series samples,
 /// exemplars, histograms, each in wire order.
 pub fn by_kind(records: Vec<Record>) -> Vec<Record> {
+    // Only remote write's messages have such lists.
+    if !records.iter().any(|record| matches!(record, Record::Series { .. })) {
+        return records;
+    }
     let rank = |record: &Record| match record {
         Record::Series { .. } => 0,
         Record::Sample { .. } => 1,

@@ -49,6 +49,22 @@ const ELEMENT_LIST: Known = Known::fields(&[1]);
 /// so that the outer steps, which name the record, still fit.
 const PATH_DEPTH_MAX: usize = 1;
 
+// ── Times and ids ──────────────────────────────────────────────────────────────────────────────
+
+/// The first time that is not 0, which means unknown. Times past the year 2262 stop there.
+#[inline]
+pub(super) fn first_known(times: [u64; 3]) -> i64 {
+    let nanos = times.into_iter().find(|&nanos| nanos != 0).unwrap_or(0);
+    i64::try_from(nanos).unwrap_or(i64::MAX)
+}
+
+/// An id of another length, or of zeros only, is no id. A log, a link, an exemplar may go without; a span may not.
+#[inline]
+pub(super) fn id<const SIZE: usize>(bytes: &[u8]) -> Option<[u8; SIZE]> {
+    let id = <[u8; SIZE]>::try_from(bytes).ok()?;
+    (id != [0; SIZE]).then_some(id)
+}
+
 // ── The check ─────────────────────────────────────────────────────────────────────────────────
 
 /// Checks a KeyValue whose value stands `depth` values deep, 0 at an attribute.

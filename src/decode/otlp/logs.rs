@@ -1,7 +1,7 @@
 //! `opentelemetry.proto.logs.v1`: log records.
 #![deny(clippy::indexing_slicing)]
 
-use super::common::{KeyValues, Member, check_key_value, check_value};
+use super::common::{KeyValues, Member, check_key_value, check_value, first_known, id};
 use super::tree::{self, Names};
 use crate::batch::RecordSink;
 use crate::batch::record::{Log, Text, Value};
@@ -97,16 +97,4 @@ fn log_record<S: RecordSink>(
     });
     sink.keep();
     Ok(())
-}
-
-/// The first time that is not 0, which means unknown. Times past the year 2262 stop there.
-fn first_known(times: [u64; 3]) -> i64 {
-    let nanos = times.into_iter().find(|&nanos| nanos != 0).unwrap_or(0);
-    i64::try_from(nanos).unwrap_or(i64::MAX)
-}
-
-/// An id of another length, or of zeros only, is no id; a log may go without.
-fn id<const SIZE: usize>(bytes: &[u8]) -> Option<[u8; SIZE]> {
-    let id = <[u8; SIZE]>::try_from(bytes).ok()?;
-    (id != [0; SIZE]).then_some(id)
 }

@@ -6,6 +6,9 @@
 //! tree.rs     request ─ resource ─ scope ─ item      the same three levels for every signal
 //! common.rs   AnyValue, KeyValue: the check, and the views that a sink walks
 //! logs.rs     LogRecord
+//! traces.rs   Span, Event, Link, Status
+//! metrics.rs  Metric and its oneof of data
+//! points.rs   data points of every kind, exemplars
 //! ```
 //!
 //! One pass checks the structure of every field that is known, once; text is not looked at, as bad
@@ -18,6 +21,7 @@ mod common;
 mod json;
 mod logs;
 mod metrics;
+mod points;
 mod traces;
 mod tree;
 
@@ -28,25 +32,31 @@ use super::{DecodeError, Verdict};
 use crate::batch::RecordSink;
 use crate::envelope::{Envelope, FieldId, Signal};
 
-/// Memory reused from body to body. These decoders need none: every view is over the payload.
+/// Memory reused from body to body: numbers of one data point, as a sink takes them in one piece. All
+/// else is a view over the payload. No list is longer than a point's bytes.
 #[derive(Default)]
-pub struct Scratch {}
+pub struct Scratch {
+    pub(super) bounds: Vec<f64>,
+    pub(super) counts: Vec<f64>,
+    pub(super) negative_counts: Vec<f64>,
+    pub(super) quantiles: Vec<(f64, f64)>,
+}
 
 /// Walks an `Export…ServiceRequest` of the route's signal, in the encoding that the content type names. A
 /// protobuf payload of zero bytes is a request without records.
 pub fn decode<S: RecordSink>(
     envelope: &Envelope<'_>,
     payload: &[u8],
-    _scratch: &mut Scratch,
+    scratch: &mut Scratch,
     sink: &mut S,
 ) -> Result<Verdict, DecodeError> {
     if is_json(envelope) {
-        return json::decode(envelope, payload, sink);
+        return json::decode(envelope, payload, scratch, sink);
     }
     match envelope.route.signal() {
         Signal::Logs => logs::decode(envelope, payload, sink),
         Signal::Traces => traces::decode(envelope, payload, sink),
-        Signal::Metrics => metrics::decode(envelope, payload, sink),
+        Signal::Metrics => metrics::decode(envelope, payload, scratch, sink),
     }
 }
 
