@@ -306,6 +306,7 @@ pub enum Media {
     /// `prometheus.WriteRequest`
     RemoteWrite1,
     OtlpProtobuf,
+    OtlpJson,
     /// Any JSON text; whether lines or an array, the decoder finds out.
     JsonText,
     /// The route's decoder decides by the body.
@@ -319,8 +320,6 @@ pub enum MediaError {
     Unsupported,
     /// `io.prometheus.write.v2.Request`: refused like an unknown type, so that senders fall back.
     RemoteWrite2,
-    /// OTLP as JSON: known, without a decoder in this version.
-    OtlpJson,
 }
 
 impl MediaError {
@@ -332,7 +331,6 @@ impl MediaError {
             Self::RemoteWrite2 => {
                 "remote write 2.0 is not read by this version; send prometheus.WriteRequest"
             }
-            Self::OtlpJson => "OTLP as JSON is not read by this version; send protobuf",
         }
     }
 }
@@ -347,7 +345,7 @@ pub fn media_type(route: Route, fields: &Fields<'_>) -> Result<Media, MediaError
         Route::OtlpLogs | Route::OtlpTraces | Route::OtlpMetrics => {
             match fields.last("content-type").and_then(MediaType::parse) {
                 Some(media) if media.is("application/x-protobuf") => Ok(Media::OtlpProtobuf),
-                Some(media) if media.is("application/json") => Err(MediaError::OtlpJson),
+                Some(media) if media.is("application/json") => Ok(Media::OtlpJson),
                 _ => Err(MediaError::Unsupported),
             }
         }

@@ -55,6 +55,10 @@ pub enum Fault {
     JsonNotARecord,
     /// A media type that is clearly something else.
     MediaTypeWrong,
+    /// JSON: a known field with a value of a type it cannot have.
+    JsonTypeWrong,
+    /// JSON: text that is not a number, for a field that is one.
+    JsonNumberInvalid,
 }
 
 impl Fault {
@@ -92,6 +96,8 @@ impl Fault {
             Self::JsonSyntax => "the JSON text has a character that cannot stand here",
             Self::JsonNotARecord => "expected a JSON object or an array of objects",
             Self::MediaTypeWrong => "the media type is not one this endpoint reads",
+            Self::JsonTypeWrong => "a known field has a JSON value of a type it cannot have",
+            Self::JsonNumberInvalid => "a number field has text that is not a number",
         }
     }
 }
