@@ -179,7 +179,7 @@ pub fn otlp_logs(seed: u64, records: usize) -> Vec<u8> {
         let count = left.min(RECORDS_PER_RESOURCE);
         left -= count;
         request.message(1, |holder| {
-            holder.message(1, |resource| log_resource(resource, &mut random));
+            holder.message(1, |resource| resource_attributes(resource, &mut random));
             holder.message(2, |scope_holder| {
                 scope_holder.message(1, |scope| {
                     scope.text(1, "io.opentelemetry.contrib.slog").text(2, "1.4.2");
@@ -194,7 +194,7 @@ pub fn otlp_logs(seed: u64, records: usize) -> Vec<u8> {
     request.0
 }
 
-fn log_resource(resource: &mut Message, random: &mut Random) {
+fn resource_attributes(resource: &mut Message, random: &mut Random) {
     let service = random.pick(SERVICES);
     let region = random.pick(REGIONS);
     attribute(resource, 1, "service.name", service);
@@ -236,4 +236,118 @@ fn log_record(record: &mut Message, random: &mut Random) {
     record.bytes(9, &trace_id);
     record.bytes(10, &(random.draw() | 1).to_le_bytes());
     record.fixed64(11, nanos + 1_200_000);
+}
+
+/// An `ExportTraceServiceRequest`: `spans` spans of about 500 bytes with eight attributes each and an
+/// event on every fourth, fifty of them under each resource, which has nine.
+pub fn otlp_traces(seed: u64, spans: usize) -> Vec<u8> {
+    let mut random = Random::new(seed);
+    let mut request = Message::default();
+    let mut left = spans;
+    while left > 0 {
+        let count = left.min(RECORDS_PER_RESOURCE);
+        left -= count;
+        request.message(1, |holder| {
+            holder.message(1, |resource| resource_attributes(resource, &mut random));
+            holder.message(2, |scope_holder| {
+                scope_holder.message(1, |scope| {
+                    scope.text(1, "opentelemetry.instrumentation.http").text(2, "0.54.0");
+                });
+                for _ in 0..count {
+                    scope_holder.message(2, |message| span(message, &mut random));
+                }
+            });
+        });
+    }
+    request.0
+}
+
+fn span(span: &mut Message, random: &mut Random) {
+    let start = EPOCH_SECONDS * 1_000_000_000 + random.below(1_000_000_000) as u64;
+    let end = start + 1_000_000 + random.below(90_000_000) as u64;
+    let service = random.pick(SERVICES);
+    let status = 200 + random.below(300) as u64;
+    span.bytes(1, &[random.draw(), random.draw() | 1].map(u64::to_le_bytes).concat());
+    span.bytes(2, &(random.draw() | 1).to_le_bytes());
+    span.bytes(4, &(random.draw() | 1).to_le_bytes());
+    span.text(5, &format!("GET /api/v1/{service}/{{id}}"));
+    span.varint(6, 2 + random.below(2) as u64).fixed64(7, start).fixed64(8, end);
+    attribute(span, 9, "http.request.method", random.pick(&["GET", "POST", "PUT"]));
+    attribute(span, 9, "url.path", &format!("/api/v1/{service}/{}", random.hex(8)));
+    attribute(span, 9, "http.route", &format!("/api/v1/{service}/{{id}}"));
+    integer_attribute(span, 9, "http.response.status_code", status);
+    attribute(span, 9, "server.address", &format!("{service}.internal"));
+    integer_attribute(span, 9, "server.port", 8443);
+    attribute(span, 9, "client.address", &format!("192.0.2.{}", random.below(256)));
+    attribute(span, 9, "user_agent.original", "python-requests/2.32.3");
+    if random.below(4) == 0 {
+        span.message(11, |event| {
+            event.fixed64(1, start + 500_000).text(2, "exception");
+            attribute(event, 3, "exception.type", "TimeoutError");
+            attribute(event, 3, "exception.message", "upstream did not answer in time");
+        });
+    }
+    span.message(15, |message| {
+        if status >= 500 {
+            message.text(2, "upstream failed").varint(3, 2);
+        }
+    });
+    span.fixed32(16, 0x101);
+}
+
+/// Points of each metric of [`otlp_metrics`], and metrics under each resource.
+const POINTS_PER_METRIC: usize = 10;
+const METRICS_PER_RESOURCE: usize = 20;
+
+/// An `ExportMetricsServiceRequest`: `points` number points of about 117 bytes, gauges and sums in
+/// turn, ten points each with three attributes.
+pub fn otlp_metrics(seed: u64, points: usize) -> Vec<u8> {
+    let mut random = Random::new(seed);
+    let mut request = Message::default();
+    let mut left = points;
+    while left > 0 {
+        request.message(1, |holder| {
+            holder.message(1, |resource| resource_attributes(resource, &mut random));
+            holder.message(2, |scope_holder| {
+                scope_holder.message(1, |scope| {
+                    scope.text(1, "opentelemetry.instrumentation.system").text(2, "0.54.0");
+                });
+                for index in 0..METRICS_PER_RESOURCE {
+                    let count = left.min(POINTS_PER_METRIC);
+                    left -= count;
+                    if count > 0 {
+                        scope_holder
+                            .message(2, |message| metric(message, &mut random, index, count));
+                    }
+                }
+            });
+        });
+    }
+    request.0
+}
+
+fn metric(metric: &mut Message, random: &mut Random, index: usize, points: usize) {
+    metric.text(1, random.pick(METRICS)).text(2, "What it counts.").text(3, "By");
+    let is_sum = index.is_multiple_of(2);
+    metric.message(if is_sum { 7 } else { 5 }, |data| {
+        for _ in 0..points {
+            data.message(1, |point| number_point(point, random, is_sum));
+        }
+        if is_sum {
+            data.varint(2, 2).varint(3, 1);
+        }
+    });
+}
+
+fn number_point(point: &mut Message, random: &mut Random, is_integer: bool) {
+    let nanos = EPOCH_SECONDS * 1_000_000_000;
+    point.fixed64(2, nanos).fixed64(3, nanos + random.below(1_000_000_000) as u64);
+    if is_integer {
+        point.fixed64(6, random.below(1 << 40) as u64);
+    } else {
+        point.fixed64(4, (random.below(1_000_000) as f64 / 16.0).to_bits());
+    }
+    attribute(point, 7, "device", &format!("nvme{}n1", random.below(16)));
+    attribute(point, 7, "direction", random.pick(&["read", "write"]));
+    attribute(point, 7, "service", random.pick(SERVICES));
 }

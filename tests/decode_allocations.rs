@@ -13,8 +13,8 @@ use prost::Message as _;
 
 use support::bodies::{self, Random};
 use support::envelope;
-use support::generate::{logs_request, write_request};
-use support::mutate::{LOGS_REQUEST, WRITE_REQUEST, mutate};
+use support::generate::{logs_request, metrics_request, traces_request, write_request};
+use support::mutate::{LOGS_REQUEST, METRICS_REQUEST, TRACES_REQUEST, WRITE_REQUEST, mutate};
 
 thread_local! {
     static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
@@ -91,4 +91,21 @@ fn otlp_logs_allocate_nothing() {
         all.push(body);
     }
     assert_steady(Route::OtlpLogs, &all);
+}
+
+#[test]
+fn otlp_traces_and_metrics_allocate_nothing() {
+    let mut traces = vec![bodies::otlp_traces(1, 100)];
+    let mut metrics = vec![bodies::otlp_metrics(1, 100)];
+    for seed in 0..300 {
+        let mut random = Random::new(seed);
+        let body = traces_request(&mut random).encode_to_vec();
+        traces.push(mutate(&mut random, &body, &TRACES_REQUEST));
+        traces.push(body);
+        let body = metrics_request(&mut random).encode_to_vec();
+        metrics.push(mutate(&mut random, &body, &METRICS_REQUEST));
+        metrics.push(body);
+    }
+    assert_steady(Route::OtlpTraces, &traces);
+    assert_steady(Route::OtlpMetrics, &metrics);
 }

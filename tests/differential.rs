@@ -16,6 +16,14 @@ mod generated;
 mod otlp_logs;
 #[path = "differential/otlp_logs_traps.rs"]
 mod otlp_logs_traps;
+#[path = "differential/otlp_metrics.rs"]
+mod otlp_metrics;
+#[path = "differential/otlp_metrics_traps.rs"]
+mod otlp_metrics_traps;
+#[path = "differential/otlp_traces.rs"]
+mod otlp_traces;
+#[path = "differential/otlp_traces_traps.rs"]
+mod otlp_traces_traps;
 #[path = "differential/recorded.rs"]
 mod recorded;
 #[path = "differential/remote_write.rs"]

@@ -16,8 +16,8 @@ use std::sync::Arc;
 use xxhash_rust::xxh3::{Xxh3, xxh3_128_with_seed};
 
 use super::columns::{
-    Columns, Counts, ExemplarRow, HistogramRow, LogRow, MetadataKey, Owner, ResourceRow, SampleRow,
-    ScopeRow, SeriesRow,
+    Columns, Counts, EventRow, ExemplarRow, HistogramRow, LinkRow, LogRow, MetadataKey, Owner,
+    ResourceRow, SampleRow, ScopeRow, SeriesRow, SpanRow,
 };
 use super::interner::Interner;
 use super::json::append_value;
@@ -50,6 +50,7 @@ pub struct SinkOptions {
 enum Open {
     None,
     Log,
+    Span,
     Sample,
     Histogram,
     Exemplar,
@@ -278,6 +279,17 @@ impl ColumnSink {
         context
     }
 
+    /// What determines a series of this scope besides its labels. Each hash has a seed of its own, so
+    /// that texts which change places do not cancel out.
+    fn metric_key(&self, series: &Series<'_>) -> u128 {
+        let kind = (series.metric_type as u64) << 8
+            | (series.temporality as u64) << 4
+            | u64::from(series.is_monotonic);
+        let seed = self.options.seed;
+        xxh3_128_with_seed(series.name.0, seed ^ (1 << 32 | kind))
+            ^ xxh3_128_with_seed(series.unit.0, seed ^ (2 << 32))
+    }
+
     fn id(&mut self, series: &Series<'_>) -> SeriesId {
         let parts = SeriesParts {
             identity: series.identity,
@@ -297,8 +309,12 @@ impl ColumnSink {
     fn slot(&mut self, series: &Series<'_>) -> (u128, Slot) {
         let (key, id) = match series.raw {
             Some(raw) => {
-                let context = self.context(series.identity);
-                (xxh3_128_with_seed(raw, self.options.seed) ^ context, None)
+                let mut key = xxh3_128_with_seed(raw, self.options.seed);
+                key ^= self.context(series.identity);
+                if series.identity == Identity::Full {
+                    key ^= self.metric_key(series);
+                }
+                (key, None)
             }
             None => {
                 let id = self.id(series);
@@ -407,8 +423,45 @@ impl RecordSink for ColumnSink {
         self.open = Open::Log;
     }
 
-    fn span(&mut self, _span: &Span<'_>) {
-        self.open = Open::None;
+    fn span(&mut self, span: &Span<'_>) {
+        let owner = self.owner();
+        let columns = &mut self.columns[self.current].1;
+        let Columns { texts, keys, cells, .. } = columns;
+        let mut intern = |text: Text<'_>| {
+            if text.is_empty() { Interner::EMPTY } else { texts.intern(text.0) }
+        };
+        columns.span_attributes.push(keys, cells, span.attributes);
+        // Attributes first: a panic inside leaves what truncating to the spans before removes.
+        span.events.walk(&mut |event| {
+            columns.event_attributes.push(keys, cells, event.attributes);
+            let name = intern(event.name);
+            columns.events.push_value(EventRow { time_nanos: event.time_nanos, name });
+        });
+        columns.events.end_row();
+        span.links.walk(&mut |link| {
+            columns.link_attributes.push(keys, cells, link.attributes);
+            columns.links.push_value(LinkRow {
+                trace_id: link.trace_id.unwrap_or_default(),
+                span_id: link.span_id.unwrap_or_default(),
+                trace_state: intern(link.trace_state),
+            });
+        });
+        columns.links.end_row();
+        columns.spans.push(SpanRow {
+            start_time_nanos: span.start_time_nanos,
+            duration_nanos: span.duration_nanos,
+            trace_id: span.trace_id,
+            span_id: span.span_id,
+            parent_span_id: span.parent_span_id.unwrap_or_default(),
+            owner,
+            name: intern(span.name),
+            trace_state: intern(span.trace_state),
+            status_message: intern(span.status_message),
+            trace_flags: span.trace_flags,
+            kind: span.kind,
+            status_code: span.status_code,
+        });
+        self.open = Open::Span;
     }
 
     fn series(&mut self, series: &Series<'_>) {
@@ -543,6 +596,7 @@ impl RecordSink for ColumnSink {
         match std::mem::replace(&mut self.open, Open::None) {
             Open::None => {}
             Open::Log => columns.truncate_logs(before(columns.logs.len())),
+            Open::Span => columns.truncate_spans(before(columns.spans.len())),
             Open::Sample => columns.truncate_samples(before(columns.samples.len())),
             Open::Histogram => columns.truncate_histograms(before(columns.histograms.len())),
             Open::Exemplar => columns.truncate_exemplars(before(columns.exemplars.len())),

@@ -7,7 +7,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use arrow_array::RecordBatch;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
-use super::super::record::{Attributes, HistogramKind, MetricType, Temporality, Value};
+use super::super::record::{
+    Attributes, Event, Events, HistogramKind, Link, Links, MetricType, SpanKind, StatusCode,
+    Temporality, Value,
+};
 use super::super::table::Table;
 use super::*;
 use crate::envelope::{Codings, RequestFields, Route};
@@ -45,10 +48,45 @@ impl Attributes for Few {
     }
 }
 
+/// Up to three events or links, of which the last one's attributes may panic.
+struct FewEvents<'a>(&'a Few);
+
+impl FewEvents<'_> {
+    fn each(&self, mut visit: impl FnMut(i64, &Few)) {
+        let count = self.0.seed % 4;
+        for index in 0..count {
+            let panics = self.0.panics && index + 1 == count;
+            visit(index as i64, &Few { seed: self.0.seed + index, panics });
+        }
+    }
+}
+
+impl Events for FewEvents<'_> {
+    fn walk(&self, visit: &mut dyn FnMut(&Event<'_>)) {
+        self.each(|time_nanos, attributes| {
+            visit(&Event { time_nanos, name: Text(b"e\xff"), attributes });
+        });
+    }
+}
+
+impl Links for FewEvents<'_> {
+    fn walk(&self, visit: &mut dyn FnMut(&Link<'_>)) {
+        self.each(|number, attributes| {
+            visit(&Link {
+                trace_id: (number > 0).then_some([4; 16]),
+                span_id: Some([5; 8]),
+                trace_state: Text(b"t=1"),
+                attributes,
+            });
+        });
+    }
+}
+
 /// One entry: what it says depends on its seed alone. Ends early, with a panic, at a failing step.
 fn entry(sink: &mut ColumnSink, seed: u64, fails_at: Option<u64>) {
     let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
-    let route = if random.below(2) == 0 { Route::OtlpLogs } else { Route::OtlpMetrics };
+    let routes = [Route::OtlpLogs, Route::OtlpTraces, Route::OtlpMetrics];
+    let route = routes[random.below(3) as usize];
     let tenant = ["a", "b"][random.below(2) as usize];
     let arrival_nanos = random.below(2) * NANOS_PER_HOUR * 23 + random.below(9);
     sink.begin(&Envelope {
@@ -78,7 +116,7 @@ fn entry(sink: &mut ColumnSink, seed: u64, fails_at: Option<u64>) {
 fn record(sink: &mut ColumnSink, random: &mut Random, attributes: &Few, has_series: &mut bool) {
     let time_nanos = random.below(1000) as i64;
     let name = ["x", "y", "z"][random.below(3) as usize];
-    match random.below(8) {
+    match random.below(9) {
         0 => sink.resource(&Resource { attributes, schema_url: name.into() }),
         1 => sink.scope(&Scope {
             name: name.into(),
@@ -118,6 +156,22 @@ fn record(sink: &mut ColumnSink, random: &mut Random, attributes: &Few, has_seri
             metric_type: MetricType::Gauge,
             unit: Text::EMPTY,
             help: Text::EMPTY,
+        }),
+        8 => sink.span(&Span {
+            trace_id: [7; 16],
+            span_id: [8; 8],
+            parent_span_id: (time_nanos % 2 == 0).then_some([9; 8]),
+            trace_state: name.into(),
+            trace_flags: 1,
+            name: Text(b"s\xff"),
+            kind: SpanKind::Server,
+            start_time_nanos: time_nanos,
+            duration_nanos: u64::MAX,
+            attributes: &Few { seed: attributes.seed, panics: false },
+            events: &FewEvents(attributes),
+            links: &FewEvents(attributes),
+            status_code: StatusCode::Error,
+            status_message: name.into(),
         }),
         5 if *has_series => sink.sample(&Sample {
             time_nanos,
@@ -245,4 +299,45 @@ fn size_follows_what_is_held() {
     assert!(sink.size() > one * 4);
     sink.take();
     assert_eq!(sink.size(), 0);
+}
+
+/// A metric's name stands nowhere in its points' labels: equal label bytes of two metrics, or of one
+/// name as two kinds, are different series, the same ones again are not.
+#[test]
+fn equal_label_bytes_of_other_metrics_are_other_series() {
+    let mut sink = sink();
+    sink.begin(&Envelope {
+        route: Route::OtlpMetrics,
+        codings: Codings::IDENTITY,
+        tenant: "a",
+        arrival_nanos: 1,
+        fields: RequestFields::EMPTY,
+    });
+    let base = Series {
+        identity: Identity::Full,
+        name: "n".into(),
+        metric_type: MetricType::Sum,
+        unit: "u".into(),
+        description: Text::EMPTY,
+        temporality: Temporality::Delta,
+        is_monotonic: false,
+        labels: &Nothing,
+        raw: Some(b""),
+    };
+    let all = [
+        base,
+        Series { name: "u".into(), unit: "n".into(), ..base },
+        Series { name: Text::EMPTY, unit: Text::EMPTY, ..base },
+        Series { name: "x".into(), unit: "x".into(), ..base },
+        Series { metric_type: MetricType::Gauge, ..base },
+        Series { temporality: Temporality::Cumulative, ..base },
+        Series { is_monotonic: true, ..base },
+    ];
+    for series in all.iter().chain(&all).chain(all.iter().rev()) {
+        sink.series(series);
+    }
+    let pending = sink.take_pending();
+    assert_eq!(pending.len(), all.len());
+    let ids: std::collections::BTreeSet<_> = pending.iter().collect();
+    assert_eq!(ids.len(), all.len());
 }

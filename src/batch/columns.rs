@@ -8,6 +8,7 @@
 //! logs row ──► owner ──► resource ──► service name, schema URL, attributes
 //!      │             └─► scope, tenant, protocol
 //!      └─► body, attributes, event name
+//! spans row ─► owner; texts, attributes; a run of event rows, a run of link rows
 //! sample row ──► series number ──► id, tenant
 //! ```
 //!
@@ -17,14 +18,14 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow_array::types::{Float64Type, Int32Type, Int64Type, UInt8Type, UInt32Type};
+use arrow_array::types::{Float64Type, Int32Type, Int64Type, UInt8Type, UInt32Type, UInt64Type};
 use arrow_array::{ArrayRef, BooleanArray, PrimitiveArray, RecordBatch};
 use arrow_schema::{Field, Schema, SchemaRef};
 
 use super::gather::{self, ListColumn, Result};
 use super::interner::Interner;
 use super::map::MapColumn;
-use super::record::{HistogramKind, MetricType, Temporality};
+use super::record::{HistogramKind, MetricType, SpanKind, StatusCode, Temporality};
 use super::series_id::{SeriesId, temporality_name};
 use super::table::Table;
 use super::text::{TextColumn, at, place};
@@ -66,6 +67,35 @@ pub(super) struct LogRow {
     pub(super) severity_number: i32,
     pub(super) event_name: u32,
     pub(super) trace_flags: u8,
+}
+
+#[derive(Clone, Copy)]
+pub(super) struct SpanRow {
+    pub(super) start_time_nanos: i64,
+    pub(super) duration_nanos: u64,
+    pub(super) trace_id: [u8; 16],
+    pub(super) span_id: [u8; 8],
+    pub(super) parent_span_id: [u8; 8],
+    pub(super) owner: u32,
+    pub(super) name: u32,
+    pub(super) trace_state: u32,
+    pub(super) status_message: u32,
+    pub(super) trace_flags: u8,
+    pub(super) kind: SpanKind,
+    pub(super) status_code: StatusCode,
+}
+
+#[derive(Clone, Copy)]
+pub(super) struct EventRow {
+    pub(super) time_nanos: i64,
+    pub(super) name: u32,
+}
+
+#[derive(Clone, Copy)]
+pub(super) struct LinkRow {
+    pub(super) trace_id: [u8; 16],
+    pub(super) span_id: [u8; 8],
+    pub(super) trace_state: u32,
 }
 
 #[derive(Clone, Copy)]
@@ -145,6 +175,7 @@ pub(super) struct Counts {
     scopes: usize,
     owners: usize,
     pub(super) logs: usize,
+    spans: usize,
     numbers: usize,
     series: usize,
     pub(super) samples: usize,
@@ -169,6 +200,13 @@ pub struct Columns {
     pub(super) logs: Vec<LogRow>,
     pub(super) log_bodies: TextColumn,
     pub(super) log_attributes: MapColumn,
+    pub(super) spans: Vec<SpanRow>,
+    pub(super) span_attributes: MapColumn,
+    /// Of every span; the rows' attributes stand at the same index.
+    pub(super) events: ListColumn<EventRow>,
+    pub(super) event_attributes: MapColumn,
+    pub(super) links: ListColumn<LinkRow>,
+    pub(super) link_attributes: MapColumn,
     pub(super) numbers: Vec<(SeriesId, u32)>,
     pub(super) series: Vec<SeriesRow>,
     pub(super) series_labels: MapColumn,
@@ -198,6 +236,12 @@ impl Columns {
             logs: Vec::new(),
             log_bodies: TextColumn::default(),
             log_attributes: MapColumn::default(),
+            spans: Vec::new(),
+            span_attributes: MapColumn::default(),
+            events: ListColumn::default(),
+            event_attributes: MapColumn::default(),
+            links: ListColumn::default(),
+            link_attributes: MapColumn::default(),
             numbers: Vec::new(),
             series: Vec::new(),
             series_labels: MapColumn::default(),
@@ -229,7 +273,7 @@ impl Columns {
     pub const fn row_count(&self, table: Table) -> usize {
         match table {
             Table::Logs => self.logs.len(),
-            Table::Spans => 0,
+            Table::Spans => self.spans.len(),
             Table::MetricSeries => self.series.len(),
             Table::MetricSamples => self.samples.len(),
             Table::MetricHistograms => self.histograms.len(),
@@ -244,6 +288,7 @@ impl Columns {
             scopes: self.scopes.len(),
             owners: self.owners.len(),
             logs: self.logs.len(),
+            spans: self.spans.len(),
             numbers: self.numbers.len(),
             series: self.series.len(),
             samples: self.samples.len(),
@@ -261,6 +306,7 @@ impl Columns {
         self.scope_attributes.truncate(counts.scopes);
         self.owners.truncate(counts.owners);
         self.truncate_logs(counts.logs);
+        self.truncate_spans(counts.spans);
         self.numbers.truncate(counts.numbers);
         self.series.truncate(counts.series);
         self.series_labels.truncate(counts.series);
@@ -274,6 +320,15 @@ impl Columns {
         self.logs.truncate(rows);
         self.log_bodies.truncate(rows);
         self.log_attributes.truncate(rows);
+    }
+
+    pub(super) fn truncate_spans(&mut self, rows: usize) {
+        self.spans.truncate(rows);
+        self.span_attributes.truncate(rows);
+        self.events.truncate(rows);
+        self.event_attributes.truncate(self.events.value_count());
+        self.links.truncate(rows);
+        self.link_attributes.truncate(self.links.value_count());
     }
 
     pub(super) fn truncate_samples(&mut self, rows: usize) {
@@ -320,6 +375,12 @@ impl Columns {
             + self.logs.len() * size_of::<LogRow>()
             + self.log_bodies.size()
             + self.log_attributes.size()
+            + self.spans.len() * size_of::<SpanRow>()
+            + self.span_attributes.size()
+            + self.events.size()
+            + self.event_attributes.size()
+            + self.links.size()
+            + self.link_attributes.size()
             + self.numbers.len() * size_of::<(SeriesId, u32)>()
             + self.series.len() * size_of::<SeriesRow>()
             + self.series_labels.size()
@@ -344,6 +405,9 @@ impl Columns {
             + self.resource_attributes.replaced
             + self.scope_attributes.replaced
             + self.log_attributes.replaced
+            + self.span_attributes.replaced
+            + self.event_attributes.replaced
+            + self.link_attributes.replaced
             + self.series_labels.replaced
             + self.exemplar_attributes.replaced
     }
@@ -355,14 +419,17 @@ impl Columns {
             let ranks = ranks(self.numbers.len(), |a, b| self.numbers[a].0.cmp(&self.numbers[b].0));
             sorted_by_rank(rows.map(|(series, time)| (ranks[at(series)], time)))
         };
+        let by_service = |rows: &mut dyn Iterator<Item = (u32, i64)>| {
+            let ranks = self.text_ranks();
+            sorted_by_rank(rows.map(|(owner, time)| {
+                let owner = self.owners[at(owner)];
+                (ranks[at(self.resources[at(owner.resource)].service)], time)
+            }))
+        };
         match table {
-            Table::Spans => Vec::new(),
-            Table::Logs => {
-                let ranks = self.text_ranks();
-                sorted_by_rank(self.logs.iter().map(|row| {
-                    let owner = self.owners[at(row.owner)];
-                    (ranks[at(self.resources[at(owner.resource)].service)], row.time_nanos)
-                }))
+            Table::Logs => by_service(&mut self.logs.iter().map(|row| (row.owner, row.time_nanos))),
+            Table::Spans => {
+                by_service(&mut self.spans.iter().map(|row| (row.owner, row.start_time_nanos)))
             }
             Table::MetricSeries => {
                 by_series(&mut self.series.iter().map(|row| (row.series, row.first_seen_nanos)))
@@ -473,6 +540,15 @@ impl Gather<'_> {
                     + columns.log_bodies.row(row).len()
                     + columns.log_attributes.row_size(row)
             }
+            Table::Spans => {
+                let sizes = |maps: &MapColumn, rows: std::ops::Range<usize>| {
+                    rows.map(|row| ENTRY_SIZE + maps.row_size(row)).sum::<usize>()
+                };
+                owner_size(columns.spans[row].owner)
+                    + columns.span_attributes.row_size(row)
+                    + sizes(&columns.event_attributes, columns.events.range(row))
+                    + sizes(&columns.link_attributes, columns.links.range(row))
+            }
             Table::MetricSeries => {
                 owner_size(columns.series[row].owner) + columns.series_labels.row_size(row)
             }
@@ -484,7 +560,7 @@ impl Gather<'_> {
     fn batch(&self, rows: &[u32]) -> Result<RecordBatch> {
         let columns = match self.table {
             Table::Logs => self.logs(rows),
-            Table::Spans => Ok(Vec::new()),
+            Table::Spans => self.spans(rows),
             Table::MetricSeries => self.series(rows),
             Table::MetricSamples => self.samples(rows),
             Table::MetricHistograms => self.histograms(rows),
@@ -533,6 +609,72 @@ impl Gather<'_> {
             self.dictionary(owners().map(|owner| owner.tenant))?,
             self.dictionary(owners().map(|owner| owner.protocol))?,
         ])
+    }
+
+    fn spans(&self, order: &[u32]) -> Result<Vec<ArrayRef>> {
+        let columns = self.columns;
+        let rows = || order.iter().map(|&row| &columns.spans[at(row)]);
+        let indexes = || order.iter().map(|&row| at(row));
+        let owners = || rows().map(|row| columns.owners[at(row.owner)]);
+        let resources = || owners().map(|owner| columns.resources[at(owner.resource)]);
+        let scopes = || owners().map(|owner| columns.scopes[at(owner.scope)]);
+        Ok(vec![
+            gather::timestamps(rows().map(|row| row.start_time_nanos).collect()),
+            gather::hex(rows().map(|row| &row.trace_id))?,
+            gather::hex(rows().map(|row| &row.span_id))?,
+            gather::hex(rows().map(|row| &row.parent_span_id))?,
+            self.dictionary(rows().map(|row| row.trace_state))?,
+            primitive::<UInt32Type>(rows().map(|row| u32::from(row.trace_flags))),
+            self.dictionary(rows().map(|row| row.name))?,
+            names(rows().map(|row| row.kind.name()))?,
+            self.dictionary(resources().map(|resource| resource.service))?,
+            gather::shared_maps(
+                &columns.resource_attributes,
+                owners().map(|owner| at(owner.resource)),
+                &self.keys,
+            )?,
+            self.dictionary(scopes().map(|scope| scope.name))?,
+            self.dictionary(scopes().map(|scope| scope.version))?,
+            gather::maps(&columns.span_attributes, indexes(), &self.keys)?,
+            primitive::<UInt64Type>(rows().map(|row| row.duration_nanos)),
+            names(rows().map(|row| row.status_code.name()))?,
+            self.dictionary(rows().map(|row| row.status_message))?,
+            self.events(order)?,
+            self.links(order)?,
+            self.dictionary(owners().map(|owner| owner.tenant))?,
+            self.dictionary(owners().map(|owner| owner.protocol))?,
+        ])
+    }
+
+    fn events(&self, order: &[u32]) -> Result<ArrayRef> {
+        let column = &self.columns.events;
+        let places = || order.iter().flat_map(|&row| column.range(at(row)));
+        let rows = || places().map(|place| column.value(place));
+        gather::struct_lists(
+            super::table::EVENT_FIELDS,
+            order.iter().map(|&row| column.range(at(row)).len()),
+            vec![
+                gather::timestamps(rows().map(|event| event.time_nanos).collect()),
+                self.dictionary(rows().map(|event| event.name))?,
+                gather::maps(&self.columns.event_attributes, places(), &self.keys)?,
+            ],
+        )
+    }
+
+    fn links(&self, order: &[u32]) -> Result<ArrayRef> {
+        let column = &self.columns.links;
+        let places = || order.iter().flat_map(|&row| column.range(at(row)));
+        let rows = || places().map(|place| column.value(place));
+        gather::struct_lists(
+            super::table::LINK_FIELDS,
+            order.iter().map(|&row| column.range(at(row)).len()),
+            vec![
+                gather::hex(rows().map(|link| &link.trace_id))?,
+                gather::hex(rows().map(|link| &link.span_id))?,
+                self.dictionary(rows().map(|link| link.trace_state))?,
+                gather::maps(&self.columns.link_attributes, places(), &self.keys)?,
+            ],
+        )
     }
 
     fn series(&self, order: &[u32]) -> Result<Vec<ArrayRef>> {

@@ -3,6 +3,7 @@
 //! Place: the last step before a part is encoded. Repeating texts leave as dictionaries over the
 //! part's interner, so that no row copies them; the file's schema calls them plain text all the same.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow_array::types::UInt32Type;
@@ -11,7 +12,7 @@ use arrow_array::{
     StringArray, StructArray, TimestampNanosecondArray, UInt32Array,
 };
 use arrow_buffer::{Buffer, OffsetBuffer, ScalarBuffer};
-use arrow_schema::{ArrowError, DataType};
+use arrow_schema::{ArrowError, DataType, Field, Fields};
 
 use super::interner::Interner;
 use super::map::MapColumn;
@@ -171,12 +172,34 @@ impl<T> Default for ListColumn<T> {
 impl<T: Copy> ListColumn<T> {
     pub(super) fn push(&mut self, row: &[T]) {
         self.values.extend_from_slice(row);
+        self.end_row();
+    }
+
+    /// Appends to the row that [`ListColumn::end_row`] ends.
+    pub(super) fn push_value(&mut self, value: T) {
+        self.values.push(value);
+    }
+
+    pub(super) fn end_row(&mut self) {
         self.ends.push(super::text::place(self.values.len()));
     }
 
     pub(super) fn row(&self, row: usize) -> &[T] {
+        &self.values[self.range(row)]
+    }
+
+    /// The places of a row's values among all.
+    pub(super) fn range(&self, row: usize) -> Range<usize> {
         let start = if row == 0 { 0 } else { at(self.ends[row - 1]) };
-        &self.values[start..at(self.ends[row])]
+        start..at(self.ends[row])
+    }
+
+    pub(super) fn value(&self, place: usize) -> &T {
+        &self.values[place]
+    }
+
+    pub(super) const fn value_count(&self) -> usize {
+        self.values.len()
     }
 
     pub(super) fn truncate(&mut self, rows: usize) {
@@ -242,4 +265,27 @@ pub(super) fn quantile_lists(
         StructArray::try_new(fields.clone(), vec![double(quantiles), double(values)], None)?;
     let field = super::table::element(DataType::Struct(fields));
     Ok(Arc::new(ListArray::try_new(field, offsets, Arc::new(structs), None)?))
+}
+
+/// Lists of structs: how many each row has, and the structs' columns, rows end to end.
+pub(super) fn struct_lists<const N: usize>(
+    names: [&str; N],
+    counts: impl Iterator<Item = usize>,
+    columns: Vec<ArrayRef>,
+) -> Result<ArrayRef> {
+    let mut offsets = Vec::with_capacity(counts.size_hint().0 + 1);
+    offsets.push(0);
+    let mut length = 0;
+    for count in counts {
+        length += count;
+        offsets.push(offset(length)?);
+    }
+    let fields: Fields = names
+        .into_iter()
+        .zip(&columns)
+        .map(|(name, column)| Field::new(name, column.data_type().clone(), false))
+        .collect();
+    let structs = StructArray::try_new(fields.clone(), columns, None)?;
+    let field = super::table::element(DataType::Struct(fields));
+    Ok(Arc::new(ListArray::try_new(field, offset_buffer(offsets)?, Arc::new(structs), None)?))
 }

@@ -204,6 +204,7 @@ pub struct Span<'a> {
 
 #[derive(Clone, Copy)]
 pub struct Event<'a> {
+    /// 0 is unset.
     pub time_nanos: i64,
     pub name: Text<'a>,
     pub attributes: &'a dyn Attributes,
@@ -294,8 +295,9 @@ pub struct Series<'a> {
     pub is_monotonic: bool,
     /// Without the name; for Prometheus sorted by key and unique.
     pub labels: &'a dyn Attributes,
-    /// The bytes that determine the series within tenant, resource and scope, if they stand
-    /// together on the wire: equal bytes, equal series. Lets a sink skip hashing labels one by one.
+    /// Bytes that stand together on the wire and determine the series within tenant, resource and
+    /// scope: for [`Identity::Labels`] alone, for [`Identity::Full`] with the other fields here, so that
+    /// they are the labels' bytes. Equal bytes, equal series: a sink need not hash labels one by one.
     pub raw: Option<&'a [u8]>,
 }
 

@@ -10,7 +10,8 @@
 //! ```
 //!
 //! An owner is said before what it owns and stays until the next one of its kind. A record is open
-//! from its call until `keep` or `reject`; the next record is not begun before.
+//! from its call until `keep` or `reject`; the next record is not begun before. What cannot even be said
+//! as a record, such as a span without ids, is rejected while none is open.
 
 use super::record::{Exemplar, Histogram, Log, Metadata, Resource, Sample, Scope, Series, Span};
 

@@ -92,21 +92,17 @@ pub(super) fn quantile_fields() -> Fields {
     ])
 }
 
-fn event_fields() -> Fields {
-    Fields::from(vec![
-        Field::new("Timestamp", timestamp(), false),
-        Field::new("Name", DataType::Utf8, false),
-        Field::new("Attributes", attributes(), false),
-    ])
-}
+/// One event of a span.
+pub(super) const EVENT_FIELDS: [&str; 3] = ["Timestamp", "Name", "Attributes"];
+/// One link of a span.
+pub(super) const LINK_FIELDS: [&str; 4] = ["TraceId", "SpanId", "TraceState", "Attributes"];
 
-fn link_fields() -> Fields {
-    Fields::from(vec![
-        Field::new("TraceId", DataType::Utf8, false),
-        Field::new("SpanId", DataType::Utf8, false),
-        Field::new("TraceState", DataType::Utf8, false),
-        Field::new("Attributes", attributes(), false),
-    ])
+fn named<const N: usize>(names: [&str; N], types: [DataType; N]) -> Fields {
+    names
+        .into_iter()
+        .zip(types)
+        .map(|(name, data_type)| Field::new(name, data_type, false))
+        .collect()
 }
 
 fn fields(table: Table) -> Fields {
@@ -154,8 +150,8 @@ fn fields(table: Table) -> Fields {
             ("Duration", DataType::UInt64),
             ("StatusCode", text()),
             ("StatusMessage", text()),
-            ("Events", structs(event_fields())),
-            ("Links", structs(link_fields())),
+            ("Events", structs(named(EVENT_FIELDS, [timestamp(), text(), attributes()]))),
+            ("Links", structs(named(LINK_FIELDS, [text(), text(), text(), attributes()]))),
             ("Tenant", text()),
             ("Protocol", text()),
         ],

@@ -119,7 +119,8 @@ pub struct FieldPath {
 }
 
 impl FieldPath {
-    pub const DEPTH_MAX: usize = 8;
+    /// The way to an element of an array in an exemplar's attribute has ten steps.
+    pub const DEPTH_MAX: usize = 10;
     pub const EMPTY: Self =
         Self { steps: [Step { name: "", index: None }; Self::DEPTH_MAX], count: 0 };
 

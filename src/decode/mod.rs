@@ -59,7 +59,14 @@ pub struct Scratch {
 
 /// Whether this version can decode the route; the others are answered with 501.
 pub const fn is_decodable(route: Route) -> bool {
-    matches!(route, Route::RemoteWrite | Route::OtlpLogs | Route::JsonLogs)
+    matches!(
+        route,
+        Route::RemoteWrite
+            | Route::OtlpLogs
+            | Route::OtlpTraces
+            | Route::OtlpMetrics
+            | Route::JsonLogs
+    )
 }
 
 /// Walks the whole payload and pushes every record. An error refuses the body as a whole; what was

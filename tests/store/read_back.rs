@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
-    Float64Type, Int32Type, Int64Type, TimestampNanosecondType, UInt8Type, UInt32Type,
+    Float64Type, Int32Type, Int64Type, TimestampNanosecondType, UInt8Type, UInt32Type, UInt64Type,
 };
 use arrow_array::{Array, ArrayRef};
 use arrow_schema::DataType;
@@ -69,6 +69,7 @@ fn cell(column: &ArrayRef, row: usize) -> Json {
         DataType::Int64 => json!(column.as_primitive::<Int64Type>().value(row)),
         DataType::Int32 => json!(column.as_primitive::<Int32Type>().value(row)),
         DataType::UInt32 => json!(column.as_primitive::<UInt32Type>().value(row)),
+        DataType::UInt64 => json!(column.as_primitive::<UInt64Type>().value(row)),
         DataType::UInt8 => json!(column.as_primitive::<UInt8Type>().value(row)),
         DataType::Boolean => json!(column.as_boolean().value(row)),
         DataType::Float64 => double(column.as_primitive::<Float64Type>().value(row)),

@@ -3,11 +3,15 @@
 
 use super::bodies::Random;
 use super::messages::opentelemetry::proto::collector::logs::v1::ExportLogsServiceRequest;
+use super::messages::opentelemetry::proto::collector::metrics::v1::ExportMetricsServiceRequest;
+use super::messages::opentelemetry::proto::collector::trace::v1::ExportTraceServiceRequest;
 use super::messages::opentelemetry::proto::common::v1::{
     AnyValue, ArrayValue, EntityRef, InstrumentationScope, KeyValue, KeyValueList, any_value,
 };
 use super::messages::opentelemetry::proto::logs::v1::{LogRecord, ResourceLogs, ScopeLogs};
+use super::messages::opentelemetry::proto::metrics::v1 as otlp_metrics;
 use super::messages::opentelemetry::proto::resource::v1::Resource;
+use super::messages::opentelemetry::proto::trace::v1 as otlp_trace;
 use super::messages::prometheus as v1;
 
 /// The stale marker: a signalling NaN that arithmetic would turn into another.
@@ -200,23 +204,9 @@ pub fn logs_request(random: &mut Random) -> ExportLogsServiceRequest {
 
 fn resource_logs(random: &mut Random) -> ResourceLogs {
     ResourceLogs {
-        resource: (!one_in(random, 5)).then(|| Resource {
-            attributes: attributes(random),
-            dropped_attributes_count: random.draw() as u32 >> random.below(32),
-            entity_refs: some(random, 2, |random| EntityRef {
-                schema_url: text(random),
-                r#type: text(random),
-                id_keys: some(random, 2, text),
-                description_keys: some(random, 2, text),
-            }),
-        }),
+        resource: resource(random),
         scope_logs: some(random, 3, |random| ScopeLogs {
-            scope: (!one_in(random, 5)).then(|| InstrumentationScope {
-                name: text(random),
-                version: text(random),
-                attributes: attributes(random),
-                dropped_attributes_count: random.below(3) as u32,
-            }),
+            scope: scope(random),
             log_records: some(random, 5, log_record),
             schema_url: text(random),
         }),
@@ -224,12 +214,37 @@ fn resource_logs(random: &mut Random) -> ResourceLogs {
     }
 }
 
-fn log_record(random: &mut Random) -> LogRecord {
-    let nanos = |random: &mut Random| match random.below(4) {
+fn resource(random: &mut Random) -> Option<Resource> {
+    (!one_in(random, 5)).then(|| Resource {
+        attributes: attributes(random),
+        dropped_attributes_count: random.draw() as u32 >> random.below(32),
+        entity_refs: some(random, 2, |random| EntityRef {
+            schema_url: text(random),
+            r#type: text(random),
+            id_keys: some(random, 2, text),
+            description_keys: some(random, 2, text),
+        }),
+    })
+}
+
+fn scope(random: &mut Random) -> Option<InstrumentationScope> {
+    (!one_in(random, 5)).then(|| InstrumentationScope {
+        name: text(random),
+        version: text(random),
+        attributes: attributes(random),
+        dropped_attributes_count: random.below(3) as u32,
+    })
+}
+
+fn nanos(random: &mut Random) -> u64 {
+    match random.below(4) {
         0 => 0,
         1 => u64::MAX,
         _ => 1_767_225_600_000_000_000 + random.below(1_000_000) as u64,
-    };
+    }
+}
+
+fn log_record(random: &mut Random) -> LogRecord {
     LogRecord {
         time_unix_nano: nanos(random),
         severity_number: random.below(30) as i32 - 2,
@@ -283,5 +298,219 @@ pub fn any_value(random: &mut Random, depth: usize) -> AnyValue {
             })),
             _ => Some(any_value::Value::StringValue(text(random))),
         },
+    }
+}
+
+pub fn traces_request(random: &mut Random) -> ExportTraceServiceRequest {
+    ExportTraceServiceRequest {
+        resource_spans: some(random, 3, |random| otlp_trace::ResourceSpans {
+            resource: resource(random),
+            scope_spans: some(random, 3, |random| otlp_trace::ScopeSpans {
+                scope: scope(random),
+                spans: some(random, 5, span),
+                schema_url: text(random),
+            }),
+            schema_url: text(random),
+        }),
+    }
+}
+
+/// Ids that a span needs are seldom wrong, so that some spans are there.
+fn needed_id(random: &mut Random, size: usize) -> Vec<u8> {
+    if one_in(random, 8) { id(random, size) } else { vec![1 + random.below(255) as u8; size] }
+}
+
+fn span(random: &mut Random) -> otlp_trace::Span {
+    otlp_trace::Span {
+        trace_id: needed_id(random, 16),
+        span_id: needed_id(random, 8),
+        trace_state: text(random),
+        parent_span_id: id(random, 8),
+        name: text(random),
+        kind: random.below(9) as i32 - 1,
+        start_time_unix_nano: nanos(random),
+        end_time_unix_nano: nanos(random),
+        attributes: attributes(random),
+        dropped_attributes_count: random.below(300) as u32,
+        events: some(random, 3, |random| otlp_trace::span::Event {
+            time_unix_nano: nanos(random),
+            name: text(random),
+            attributes: attributes(random),
+            dropped_attributes_count: random.below(3) as u32,
+        }),
+        dropped_events_count: random.below(300) as u32,
+        links: some(random, 3, |random| otlp_trace::span::Link {
+            trace_id: id(random, 16),
+            span_id: id(random, 8),
+            trace_state: text(random),
+            attributes: attributes(random),
+            dropped_attributes_count: random.below(3) as u32,
+            flags: random.draw() as u32,
+        }),
+        dropped_links_count: random.below(300) as u32,
+        status: (!one_in(random, 3)).then(|| otlp_trace::Status {
+            message: text(random),
+            code: random.below(5) as i32 - 1,
+        }),
+        flags: random.draw() as u32,
+    }
+}
+
+pub fn metrics_request(random: &mut Random) -> ExportMetricsServiceRequest {
+    ExportMetricsServiceRequest {
+        resource_metrics: some(random, 3, |random| otlp_metrics::ResourceMetrics {
+            resource: resource(random),
+            scope_metrics: some(random, 3, |random| otlp_metrics::ScopeMetrics {
+                scope: scope(random),
+                metrics: some(random, 5, metric),
+                schema_url: text(random),
+            }),
+            schema_url: text(random),
+        }),
+    }
+}
+
+fn metric(random: &mut Random) -> otlp_metrics::Metric {
+    use otlp_metrics::metric::Data;
+    let aggregation_temporality = random.below(5) as i32 - 1;
+    otlp_metrics::Metric {
+        name: text(random),
+        description: text(random),
+        unit: text(random),
+        metadata: some(random, 2, |random| key_value(random, 0)),
+        data: match random.below(6) {
+            0 => None,
+            1 => Some(Data::Gauge(otlp_metrics::Gauge {
+                data_points: some(random, 4, number_point),
+            })),
+            2 => Some(Data::Sum(otlp_metrics::Sum {
+                data_points: some(random, 4, number_point),
+                aggregation_temporality,
+                is_monotonic: one_in(random, 2),
+            })),
+            3 => Some(Data::Histogram(otlp_metrics::Histogram {
+                data_points: some(random, 4, classic_point),
+                aggregation_temporality,
+            })),
+            4 => Some(Data::ExponentialHistogram(otlp_metrics::ExponentialHistogram {
+                data_points: some(random, 4, exponential_point),
+                aggregation_temporality,
+            })),
+            _ => Some(Data::Summary(otlp_metrics::Summary {
+                data_points: some(random, 4, summary_point),
+            })),
+        },
+    }
+}
+
+fn point_flags(random: &mut Random) -> u32 {
+    if one_in(random, 3) { random.draw() as u32 } else { 0 }
+}
+
+fn number_point(random: &mut Random) -> otlp_metrics::NumberDataPoint {
+    use otlp_metrics::number_data_point::Value;
+    otlp_metrics::NumberDataPoint {
+        start_time_unix_nano: nanos(random),
+        time_unix_nano: nanos(random),
+        exemplars: some(random, 2, exemplar),
+        attributes: attributes(random),
+        flags: point_flags(random),
+        value: match random.below(5) {
+            0 => None,
+            1 | 2 => Some(Value::AsDouble(double(random))),
+            _ => Some(Value::AsInt(integer(random))),
+        },
+    }
+}
+
+fn exemplar(random: &mut Random) -> otlp_metrics::Exemplar {
+    use otlp_metrics::exemplar::Value;
+    otlp_metrics::Exemplar {
+        filtered_attributes: attributes(random),
+        time_unix_nano: nanos(random),
+        span_id: id(random, 8),
+        trace_id: id(random, 16),
+        value: match random.below(5) {
+            0 => None,
+            1 | 2 => Some(Value::AsDouble(double(random))),
+            _ => Some(Value::AsInt(integer(random))),
+        },
+    }
+}
+
+fn optional(random: &mut Random) -> Option<f64> {
+    (!one_in(random, 3)).then(|| double(random))
+}
+
+fn classic_point(random: &mut Random) -> otlp_metrics::HistogramDataPoint {
+    let mut explicit_bounds: Vec<f64> =
+        (0..random.below(6)).map(|place| place as f64 + random.below(9) as f64 / 10.0).collect();
+    let mut bucket_counts = Vec::new();
+    if !explicit_bounds.is_empty() || one_in(random, 2) {
+        bucket_counts = explicit_bounds.iter().map(|_| random.draw() >> random.below(64)).collect();
+        bucket_counts.push(u64::MAX);
+    }
+    // Once in a while what must be refused.
+    match random.below(30) {
+        0 => bucket_counts.push(1),
+        1 => explicit_bounds.push(double(random)),
+        2 => bucket_counts.clear(),
+        3 => explicit_bounds.reverse(),
+        _ => {}
+    }
+    otlp_metrics::HistogramDataPoint {
+        attributes: attributes(random),
+        start_time_unix_nano: nanos(random),
+        time_unix_nano: nanos(random),
+        count: random.draw() >> random.below(64),
+        sum: optional(random),
+        bucket_counts,
+        explicit_bounds,
+        exemplars: some(random, 2, exemplar),
+        flags: point_flags(random),
+        min: optional(random),
+        max: optional(random),
+    }
+}
+
+fn exponential_point(random: &mut Random) -> otlp_metrics::ExponentialHistogramDataPoint {
+    let side = |random: &mut Random| {
+        (!one_in(random, 3)).then(|| otlp_metrics::exponential_histogram_data_point::Buckets {
+            offset: integer(random) as i32,
+            bucket_counts: some(random, 6, |random| random.draw() >> random.below(64)),
+        })
+    };
+    otlp_metrics::ExponentialHistogramDataPoint {
+        attributes: attributes(random),
+        start_time_unix_nano: nanos(random),
+        time_unix_nano: nanos(random),
+        count: random.draw() >> random.below(64),
+        sum: optional(random),
+        scale: integer(random) as i32,
+        zero_count: random.below(9) as u64,
+        positive: side(random),
+        negative: side(random),
+        flags: point_flags(random),
+        exemplars: some(random, 2, exemplar),
+        min: optional(random),
+        max: optional(random),
+        zero_threshold: double(random),
+    }
+}
+
+fn summary_point(random: &mut Random) -> otlp_metrics::SummaryDataPoint {
+    otlp_metrics::SummaryDataPoint {
+        attributes: attributes(random),
+        start_time_unix_nano: nanos(random),
+        time_unix_nano: nanos(random),
+        count: random.draw() >> random.below(64),
+        sum: double(random),
+        quantile_values: some(random, 4, |random| {
+            otlp_metrics::summary_data_point::ValueAtQuantile {
+                quantile: double(random),
+                value: double(random),
+            }
+        }),
+        flags: point_flags(random),
     }
 }

@@ -32,6 +32,46 @@ static SCOPE_LOGS: Shape = Shape { messages: &[(1, &SCOPE), (2, &LOG_RECORD)], p
 static RESOURCE_LOGS: Shape = Shape { messages: &[(1, &RESOURCE), (2, &SCOPE_LOGS)], packed: &[] };
 pub static LOGS_REQUEST: Shape = Shape { messages: &[(1, &RESOURCE_LOGS)], packed: &[] };
 
+static EVENT: Shape = Shape { messages: &[(3, &KEY_VALUE)], packed: &[] };
+static LINK: Shape = Shape { messages: &[(4, &KEY_VALUE)], packed: &[] };
+static SPAN: Shape =
+    Shape { messages: &[(9, &KEY_VALUE), (11, &EVENT), (13, &LINK), (15, &LEAF)], packed: &[] };
+static SCOPE_SPANS: Shape = Shape { messages: &[(1, &SCOPE), (2, &SPAN)], packed: &[] };
+static RESOURCE_SPANS: Shape =
+    Shape { messages: &[(1, &RESOURCE), (2, &SCOPE_SPANS)], packed: &[] };
+pub static TRACES_REQUEST: Shape = Shape { messages: &[(1, &RESOURCE_SPANS)], packed: &[] };
+
+static OTLP_EXEMPLAR: Shape = Shape { messages: &[(7, &KEY_VALUE)], packed: &[] };
+static NUMBER_POINT: Shape =
+    Shape { messages: &[(5, &OTLP_EXEMPLAR), (7, &KEY_VALUE)], packed: &[] };
+static CLASSIC_POINT: Shape =
+    Shape { messages: &[(8, &OTLP_EXEMPLAR), (9, &KEY_VALUE)], packed: &[(6, 1), (7, 1)] };
+static BUCKETS: Shape = Shape { messages: &[], packed: &[(2, 0)] };
+static EXPONENTIAL_POINT: Shape = Shape {
+    messages: &[(1, &KEY_VALUE), (8, &BUCKETS), (9, &BUCKETS), (11, &OTLP_EXEMPLAR)],
+    packed: &[],
+};
+static SUMMARY_POINT: Shape = Shape { messages: &[(6, &LEAF), (7, &KEY_VALUE)], packed: &[] };
+static NUMBERS: Shape = Shape { messages: &[(1, &NUMBER_POINT)], packed: &[] };
+static CLASSICS: Shape = Shape { messages: &[(1, &CLASSIC_POINT)], packed: &[] };
+static EXPONENTIALS: Shape = Shape { messages: &[(1, &EXPONENTIAL_POINT)], packed: &[] };
+static SUMMARIES: Shape = Shape { messages: &[(1, &SUMMARY_POINT)], packed: &[] };
+static METRIC: Shape = Shape {
+    messages: &[
+        (5, &NUMBERS),
+        (7, &NUMBERS),
+        (9, &CLASSICS),
+        (10, &EXPONENTIALS),
+        (11, &SUMMARIES),
+        (12, &KEY_VALUE),
+    ],
+    packed: &[],
+};
+static SCOPE_METRICS: Shape = Shape { messages: &[(1, &SCOPE), (2, &METRIC)], packed: &[] };
+static RESOURCE_METRICS: Shape =
+    Shape { messages: &[(1, &RESOURCE), (2, &SCOPE_METRICS)], packed: &[] };
+pub static METRICS_REQUEST: Shape = Shape { messages: &[(1, &RESOURCE_METRICS)], packed: &[] };
+
 /// A field of a well-formed message: its tag, and what stands behind the tag without a length.
 struct Field {
     tag: u64,

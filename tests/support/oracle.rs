@@ -3,15 +3,23 @@
 
 use std::collections::BTreeMap;
 
-use inrush::batch::record::{HistogramKind, MetricType};
+use inrush::batch::RejectCause;
+use inrush::batch::record::{HistogramKind, MetricType, SpanKind, StatusCode, Temporality};
 use inrush::limits;
 use prost::Message as _;
 
 use super::ARRIVAL_NANOS;
 use super::messages::opentelemetry::proto::collector::logs::v1::ExportLogsServiceRequest;
+use super::messages::opentelemetry::proto::collector::metrics::v1::ExportMetricsServiceRequest;
+use super::messages::opentelemetry::proto::collector::trace::v1::ExportTraceServiceRequest;
 use super::messages::opentelemetry::proto::common::v1::{AnyValue, KeyValue, any_value};
+use super::messages::opentelemetry::proto::metrics::v1 as otlp_metrics;
+use super::messages::opentelemetry::proto::trace::v1::Span;
 use super::messages::prometheus as v1;
-use super::record::{HistogramRecord, LogRecord, OwnedValue, Pairs, Record, SampleRecord};
+use super::record::{
+    Bits, EventRecord, FullSeries, HistogramRecord, LinkRecord, LogRecord, OwnedValue, Pairs,
+    Record, SampleRecord, SpanRecord,
+};
 
 /// Why the oracle refuses a body.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -339,5 +347,317 @@ fn value(any: &AnyValue) -> OwnedValue {
             OwnedValue::Array(array.values.iter().map(value).collect())
         }
         Some(any_value::Value::KvlistValue(list)) => OwnedValue::Map(pairs(&list.values)),
+    }
+}
+
+fn saturated(nanos: u64) -> i64 {
+    nanos.min(i64::MAX as u64) as i64
+}
+
+fn some_id<const SIZE: usize>(bytes: &[u8]) -> Option<[u8; SIZE]> {
+    <[u8; SIZE]>::try_from(bytes).ok().filter(|id| *id != [0; SIZE])
+}
+
+pub fn otlp_traces(body: &[u8]) -> Result<Vec<Record>, Refusal> {
+    let request = ExportTraceServiceRequest::decode(body)?;
+    let mut records = Vec::new();
+    for resource_spans in &request.resource_spans {
+        let resource = resource_spans.resource.clone().unwrap_or_default();
+        records.push(Record::Resource {
+            attributes: pairs(&resource.attributes),
+            schema_url: resource_spans.schema_url.clone(),
+        });
+        for scope_spans in &resource_spans.scope_spans {
+            let scope = scope_spans.scope.clone().unwrap_or_default();
+            records.push(Record::Scope {
+                name: scope.name,
+                version: scope.version,
+                attributes: pairs(&scope.attributes),
+                schema_url: scope_spans.schema_url.clone(),
+            });
+            records.extend(scope_spans.spans.iter().map(span));
+        }
+    }
+    Ok(records)
+}
+
+fn span(span: &Span) -> Record {
+    let (Some(trace_id), Some(span_id)) = (some_id(&span.trace_id), some_id(&span.span_id)) else {
+        return Record::Rejected(RejectCause::IdInvalid);
+    };
+    let (start, end) = (span.start_time_unix_nano, span.end_time_unix_nano);
+    let status = span.status.clone().unwrap_or_default();
+    Record::Span(Box::new(SpanRecord {
+        trace_id,
+        span_id,
+        parent_span_id: some_id(&span.parent_span_id),
+        trace_state: span.trace_state.clone(),
+        trace_flags: (span.flags & 0xff) as u8,
+        name: span.name.clone(),
+        kind: match span.kind {
+            1 => SpanKind::Internal,
+            2 => SpanKind::Server,
+            3 => SpanKind::Client,
+            4 => SpanKind::Producer,
+            5 => SpanKind::Consumer,
+            _ => SpanKind::Unspecified,
+        },
+        start_time_nanos: saturated(match (start, end) {
+            (0, 0) => ARRIVAL_NANOS,
+            (0, end) => end,
+            (start, _) => start,
+        }),
+        duration_nanos: if start == 0 || end < start { 0 } else { end - start },
+        attributes: pairs(&span.attributes),
+        events: span
+            .events
+            .iter()
+            .map(|event| EventRecord {
+                time_nanos: saturated(event.time_unix_nano),
+                name: event.name.clone(),
+                attributes: pairs(&event.attributes),
+            })
+            .collect(),
+        links: span
+            .links
+            .iter()
+            .map(|link| LinkRecord {
+                trace_id: some_id(&link.trace_id),
+                span_id: some_id(&link.span_id),
+                trace_state: link.trace_state.clone(),
+                attributes: pairs(&link.attributes),
+            })
+            .collect(),
+        status_code: match status.code {
+            1 => StatusCode::Ok,
+            2 => StatusCode::Error,
+            _ => StatusCode::Unset,
+        },
+        status_message: status.message,
+    }))
+}
+
+pub fn otlp_metrics(body: &[u8]) -> Result<Vec<Record>, Refusal> {
+    let request = ExportMetricsServiceRequest::decode(body)?;
+    let mut records = Vec::new();
+    for resource_metrics in &request.resource_metrics {
+        let resource = resource_metrics.resource.clone().unwrap_or_default();
+        records.push(Record::Resource {
+            attributes: pairs(&resource.attributes),
+            schema_url: resource_metrics.schema_url.clone(),
+        });
+        for scope_metrics in &resource_metrics.scope_metrics {
+            let scope = scope_metrics.scope.clone().unwrap_or_default();
+            records.push(Record::Scope {
+                name: scope.name,
+                version: scope.version,
+                attributes: pairs(&scope.attributes),
+                schema_url: scope_metrics.schema_url.clone(),
+            });
+            for message in &scope_metrics.metrics {
+                metric(message, &mut records);
+            }
+        }
+    }
+    Ok(records)
+}
+
+fn metric(message: &otlp_metrics::Metric, records: &mut Vec<Record>) {
+    use otlp_metrics::metric::Data;
+    let Some(data) = &message.data else { return };
+    let (metric_type, temporality, is_monotonic) = match data {
+        Data::Gauge(_) => (MetricType::Gauge, 0, false),
+        Data::Sum(sum) => (MetricType::Sum, sum.aggregation_temporality, sum.is_monotonic),
+        Data::Histogram(histogram) => {
+            (MetricType::Histogram, histogram.aggregation_temporality, false)
+        }
+        Data::ExponentialHistogram(histogram) => {
+            (MetricType::ExponentialHistogram, histogram.aggregation_temporality, false)
+        }
+        Data::Summary(_) => (MetricType::Summary, 0, false),
+    };
+    if !message.name.is_empty() {
+        records.push(Record::Metadata {
+            family: message.name.clone(),
+            metric_type,
+            unit: message.unit.clone(),
+            help: message.description.clone(),
+        });
+    }
+    let series = |attributes: &[KeyValue]| {
+        Record::FullSeries(FullSeries {
+            name: message.name.clone(),
+            metric_type,
+            unit: message.unit.clone(),
+            description: message.description.clone(),
+            temporality: match temporality {
+                1 => Temporality::Delta,
+                2 => Temporality::Cumulative,
+                _ => Temporality::Unspecified,
+            },
+            is_monotonic,
+            labels: pairs(attributes),
+        })
+    };
+    match data {
+        Data::Gauge(otlp_metrics::Gauge { data_points })
+        | Data::Sum(otlp_metrics::Sum { data_points, .. }) => {
+            for point in data_points {
+                records.push(series(&point.attributes));
+                records.push(number_point(point));
+                exemplars(&point.exemplars, point.time_unix_nano, records);
+            }
+        }
+        Data::Histogram(histogram) => {
+            for point in &histogram.data_points {
+                match classic_point(point) {
+                    Ok(record) => {
+                        records.push(series(&point.attributes));
+                        records.push(record);
+                        exemplars(&point.exemplars, point.time_unix_nano, records);
+                    }
+                    Err(cause) => records.push(Record::Rejected(cause)),
+                }
+            }
+        }
+        Data::ExponentialHistogram(histogram) => {
+            for point in &histogram.data_points {
+                match exponential_point(point) {
+                    Ok(record) => {
+                        records.push(series(&point.attributes));
+                        records.push(record);
+                        exemplars(&point.exemplars, point.time_unix_nano, records);
+                    }
+                    Err(cause) => records.push(Record::Rejected(cause)),
+                }
+            }
+        }
+        Data::Summary(summary) => {
+            for point in &summary.data_points {
+                if point.quantile_values.len() > limits::HISTOGRAM_BUCKET_COUNT_MAX {
+                    records.push(Record::Rejected(RejectCause::OverLimit));
+                    continue;
+                }
+                records.push(series(&point.attributes));
+                records.push(Record::Histogram(Box::new(HistogramRecord {
+                    time_nanos: point_time(point.time_unix_nano),
+                    start_time_nanos: saturated(point.start_time_unix_nano),
+                    flags: point.flags,
+                    count: (point.count as f64).into(),
+                    sum: Some(point.sum.into()),
+                    quantiles: point
+                        .quantile_values
+                        .iter()
+                        .map(|pair| (pair.quantile.into(), pair.value.into()))
+                        .collect(),
+                    ..HistogramRecord::new(HistogramKind::Summary)
+                })));
+            }
+        }
+    }
+}
+
+fn point_time(nanos: u64) -> i64 {
+    saturated(if nanos == 0 { ARRIVAL_NANOS } else { nanos })
+}
+
+const NO_VALUE: Bits = Bits(0x7ff8_0000_0000_0001);
+const STALE: Bits = Bits(0x7ff0_0000_0000_0002);
+
+fn number_point(point: &otlp_metrics::NumberDataPoint) -> Record {
+    use otlp_metrics::number_data_point::Value;
+    let (value, value_int) = match point.value {
+        _ if point.flags & 1 == 1 => (STALE, None),
+        None => (NO_VALUE, None),
+        Some(Value::AsDouble(double)) => (double.into(), None),
+        Some(Value::AsInt(int)) => {
+            let beyond = i128::from(int).abs() > 1 << 53;
+            ((int as f64).into(), beyond.then_some(int))
+        }
+    };
+    Record::Sample(SampleRecord {
+        time_nanos: point_time(point.time_unix_nano),
+        value,
+        value_int,
+        start_time_nanos: saturated(point.start_time_unix_nano),
+        flags: point.flags,
+    })
+}
+
+fn classic_point(point: &otlp_metrics::HistogramDataPoint) -> Result<Record, RejectCause> {
+    let (bounds, counts) = (&point.explicit_bounds, &point.bucket_counts);
+    if bounds.len().max(counts.len()) > limits::HISTOGRAM_BUCKET_COUNT_MAX {
+        return Err(RejectCause::OverLimit);
+    }
+    if point.flags & 1 == 0 {
+        let lengths_fit =
+            bounds.is_empty() && counts.is_empty() || counts.len() == bounds.len() + 1;
+        let ascend = bounds.windows(2).all(|pair| pair[0] < pair[1]);
+        if !lengths_fit || !ascend || bounds.iter().any(|bound| bound.is_nan()) {
+            return Err(RejectCause::Inconsistent);
+        }
+    }
+    Ok(Record::Histogram(Box::new(HistogramRecord {
+        time_nanos: point_time(point.time_unix_nano),
+        start_time_nanos: saturated(point.start_time_unix_nano),
+        flags: point.flags,
+        count: (point.count as f64).into(),
+        sum: point.sum.map(Bits::from),
+        min: point.min.map(Bits::from),
+        max: point.max.map(Bits::from),
+        bounds: bounds.iter().copied().map(Bits::from).collect(),
+        bucket_counts: counts.iter().map(|&count| count as f64).collect(),
+        ..HistogramRecord::new(HistogramKind::Classic)
+    })))
+}
+
+fn exponential_point(
+    point: &otlp_metrics::ExponentialHistogramDataPoint,
+) -> Result<Record, RejectCause> {
+    let side = |side: &Option<otlp_metrics::exponential_histogram_data_point::Buckets>| {
+        let side = side.clone().unwrap_or_default();
+        if side.bucket_counts.len() > limits::HISTOGRAM_BUCKET_COUNT_MAX {
+            return Err(RejectCause::OverLimit);
+        }
+        Ok((side.offset, side.bucket_counts.iter().map(|&count| count as f64).collect()))
+    };
+    let (positive_offset, positive_counts) = side(&point.positive)?;
+    let (negative_offset, negative_counts) = side(&point.negative)?;
+    Ok(Record::Histogram(Box::new(HistogramRecord {
+        time_nanos: point_time(point.time_unix_nano),
+        start_time_nanos: saturated(point.start_time_unix_nano),
+        flags: point.flags,
+        count: (point.count as f64).into(),
+        sum: point.sum.map(Bits::from),
+        min: point.min.map(Bits::from),
+        max: point.max.map(Bits::from),
+        scale: point.scale,
+        zero_threshold: point.zero_threshold.into(),
+        zero_count: (point.zero_count as f64).into(),
+        positive_offset,
+        positive_counts,
+        negative_offset,
+        negative_counts,
+        ..HistogramRecord::new(HistogramKind::Exponential)
+    })))
+}
+
+fn exemplars(messages: &[otlp_metrics::Exemplar], point_nanos: u64, records: &mut Vec<Record>) {
+    use otlp_metrics::exemplar::Value;
+    for message in messages {
+        records.push(Record::Exemplar {
+            time_nanos: match message.time_unix_nano {
+                0 => point_time(point_nanos),
+                nanos => saturated(nanos),
+            },
+            value: match message.value {
+                None => NO_VALUE,
+                Some(Value::AsDouble(double)) => double.into(),
+                Some(Value::AsInt(int)) => (int as f64).into(),
+            },
+            trace_id: some_id(&message.trace_id),
+            span_id: some_id(&message.span_id),
+            attributes: pairs(&message.filtered_attributes),
+        });
     }
 }

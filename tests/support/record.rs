@@ -150,7 +150,8 @@ pub struct HistogramRecord {
     pub sum: Option<Bits>,
     pub min: Option<Bits>,
     pub max: Option<Bits>,
-    pub bounds: Vec<f64>,
+    /// By bits: a point that says that nothing was recorded may hold anything.
+    pub bounds: Vec<Bits>,
     pub bucket_counts: Vec<f64>,
     pub custom_bounds: Vec<f64>,
     /// Pairs of quantile and value.
@@ -238,6 +239,7 @@ pub enum Record {
 pub struct Recording {
     pub records: Vec<Record>,
     kept: u64,
+    kept_metadata: u64,
     rejected: u64,
     is_open: bool,
     has_resource: bool,
@@ -255,7 +257,15 @@ impl Recording {
     /// The records of a body that was accepted.
     pub fn finish(self, verdict: &Verdict) -> Vec<Record> {
         assert!(!self.is_open);
-        assert_eq!(self.kept, verdict.kept(), "the verdict counts what was kept");
+        // Metadata that a protocol has apart from its records counts; what a sink that fills is told
+        // besides does not.
+        let (records, metadata) = (self.kept - self.kept_metadata, self.kept_metadata);
+        assert_eq!(records, verdict.kept() - verdict.metadata, "the verdict counts what was kept");
+        let beside = self.records.iter().any(|record| matches!(record, Record::FullSeries(_)));
+        assert!(
+            verdict.metadata == metadata || verdict.metadata == 0 && (beside || records == 0),
+            "the verdict counts metadata"
+        );
         assert_eq!(self.rejected, verdict.rejected, "the verdict counts what was rejected");
         self.records
     }
@@ -381,7 +391,7 @@ impl RecordSink for Recording {
             sum: histogram.sum.map(Bits::from),
             min: histogram.min.map(Bits::from),
             max: histogram.max.map(Bits::from),
-            bounds: histogram.bounds.to_vec(),
+            bounds: histogram.bounds.iter().copied().map(Bits::from).collect(),
             bucket_counts: histogram.bucket_counts.to_vec(),
             custom_bounds: histogram.custom_bounds.to_vec(),
             quantiles: histogram
@@ -423,10 +433,13 @@ impl RecordSink for Recording {
     fn keep(&mut self) {
         assert!(std::mem::take(&mut self.is_open), "nothing was open to be kept");
         self.kept += 1;
+        self.kept_metadata +=
+            u64::from(matches!(self.records.last(), Some(Record::Metadata { .. })));
     }
 
     fn reject(&mut self, cause: RejectCause) {
-        assert!(std::mem::take(&mut self.is_open), "nothing was open to be rejected");
+        // Nothing is open where the record could not even be said.
+        self.is_open = false;
         self.rejected += 1;
         self.records.push(Record::Rejected(cause));
     }
@@ -435,6 +448,10 @@ impl RecordSink for Recording {
 /// The order of an oracle that has a list for each kind: metadata last, and within a series samples,
 /// exemplars, histograms, each in wire order.
 pub fn by_kind(records: Vec<Record>) -> Vec<Record> {
+    // Only remote write's messages have such lists.
+    if !records.iter().any(|record| matches!(record, Record::Series { .. })) {
+        return records;
+    }
     let rank = |record: &Record| match record {
         Record::Series { .. } => 0,
         Record::Sample { .. } => 1,

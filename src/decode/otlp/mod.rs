@@ -6,6 +6,9 @@
 //! tree.rs     request ─ resource ─ scope ─ item      the same three levels for every signal
 //! common.rs   AnyValue, KeyValue: the check, and the views that a sink walks
 //! logs.rs     LogRecord
+//! traces.rs   Span, Event, Link, Status
+//! metrics.rs  Metric and its oneof of data
+//! points.rs   data points of every kind, exemplars
 //! ```
 //!
 //! One pass checks the structure of every field that is known, once; text is not looked at, as bad
@@ -18,6 +21,7 @@ mod common;
 mod json;
 mod logs;
 mod metrics;
+mod points;
 mod traces;
 mod tree;
 
