@@ -110,15 +110,18 @@ fn metric<S: RecordSink>(
         return Ok(());
     }
     let (name, description, unit) = (kept::<S>(name), kept::<S>(description), kept::<S>(unit));
-    let metric_type = data.as_ref().map_or(MetricType::Unknown, |data| data.metric_type);
-    sink.metadata(&Metadata {
-        family: Text(&name),
-        metric_type,
-        unit: Text(&unit),
-        help: Text(&description),
-    });
-    sink.keep();
     let Some(mut data) = data else { return Ok(()) };
+    let metric_type = data.metric_type;
+    if !name.is_empty() {
+        // Kept for readers; the sender counts points only.
+        sink.metadata(&Metadata {
+            family: Text(&name),
+            metric_type,
+            unit: Text(&unit),
+            help: Text(&description),
+        });
+        sink.keep();
+    }
     let context = Context {
         name: Text(&name),
         unit: Text(&unit),
