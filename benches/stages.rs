@@ -3,12 +3,15 @@
 
 #[path = "../perf/bodies_json.rs"]
 mod bodies_json;
+#[path = "../perf/bodies_otlp_json.rs"]
+mod bodies_otlp_json;
 
 mod auth;
 mod codings;
 mod columns;
 mod decode_json_logs;
 mod decode_otlp;
+mod decode_otlp_json;
 mod decode_remote_write;
 mod head;
 mod journal;
@@ -22,6 +25,7 @@ fn main() {
     codings::bench(&mut criterion);
     decode_remote_write::bench(&mut criterion);
     decode_otlp::bench(&mut criterion);
+    decode_otlp_json::bench(&mut criterion);
     decode_json_logs::bench(&mut criterion);
     journal::bench(&mut criterion);
     columns::bench(&mut criterion);
