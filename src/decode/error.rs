@@ -77,6 +77,10 @@ pub enum Fault {
     LabelRefsOdd,
     /// A native histogram whose custom bounds do not rise, or contradict its schema or buckets.
     HistogramBoundsInvalid,
+    /// JSON: a known field with a value of a type it cannot have.
+    JsonTypeWrong,
+    /// JSON: text that is not a number, for a field that is one.
+    JsonNumberInvalid,
 }
 
 impl Fault {
@@ -129,6 +133,8 @@ impl Fault {
             Self::HistogramBoundsInvalid => {
                 "a native histogram's custom bounds contradict its schema, its buckets or each other"
             }
+            Self::JsonTypeWrong => "a known field has a JSON value of a type it cannot have",
+            Self::JsonNumberInvalid => "a number field has text that is not a number",
         }
     }
 }
