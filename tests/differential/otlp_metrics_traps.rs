@@ -354,9 +354,9 @@ fn a_fault_names_its_way_however_deep() {
                     exemplar.message(7, |pair| {
                         pair.message(2, |any| {
                             any.message(5, |list| {
-                                drop(list.message(1, |any| {
+                                list.message(1, |any| {
                                     any.fixed32(1, 1);
-                                }))
+                                });
                             });
                         });
                     });
