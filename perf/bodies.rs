@@ -300,7 +300,7 @@ fn span(span: &mut Message, random: &mut Random) {
 const POINTS_PER_METRIC: usize = 10;
 const METRICS_PER_RESOURCE: usize = 20;
 
-/// An `ExportMetricsServiceRequest`: `points` number points of about 117 bytes, gauges and sums in
+/// An `ExportMetricsServiceRequest`: `points` number points of about 105 bytes, gauges and sums in
 /// turn, ten points each with three attributes.
 pub fn otlp_metrics(seed: u64, points: usize) -> Vec<u8> {
     let mut random = Random::new(seed);
