@@ -55,6 +55,11 @@ fn double(value: f64) -> Value {
     }
 }
 
+/// A field without presence: prost leaves out a negative zero like any other.
+fn plain(value: f64) -> Value {
+    double(value + 0.0)
+}
+
 fn doubles(values: &[f64]) -> Value {
     values.iter().map(|&value| double(value)).collect()
 }
@@ -271,7 +276,7 @@ fn metric_json(metric: &Metric) -> Value {
                         "max": point.max.map(double),
                         "scale": point.scale,
                         "zeroCount": point.zero_count.to_string(),
-                        "zeroThreshold": double(point.zero_threshold),
+                        "zeroThreshold": plain(point.zero_threshold),
                         "positive": side(&point.positive),
                         "negative": side(&point.negative),
                         "exemplars": exemplars(&point.exemplars),
@@ -294,14 +299,14 @@ fn metric_json(metric: &Metric) -> Value {
                         .quantile_values
                         .iter()
                         .map(|pair| {
-                            json!({"quantile": double(pair.quantile), "value": double(pair.value)})
+                            json!({"quantile": plain(pair.quantile), "value": plain(pair.value)})
                         })
                         .collect();
                     json!({
                         "startTimeUnixNano": point.start_time_unix_nano.to_string(),
                         "timeUnixNano": point.time_unix_nano.to_string(),
                         "count": point.count.to_string(),
-                        "sum": double(point.sum),
+                        "sum": plain(point.sum),
                         "quantileValues": quantiles,
                         "attributes": pairs(&point.attributes),
                         "flags": point.flags,

@@ -17,6 +17,7 @@ use crate::decode::otlp::Scratch;
 use crate::decode::otlp::common::first_known;
 use crate::decode::wire::json::{Reader, Str};
 use crate::decode::{DecodeError, Verdict};
+use crate::limits;
 
 /// Prometheus' NaN for a series that ended, which "no recorded value" means.
 const STALE: u64 = 0x7ff0_0000_0000_0002;
@@ -134,6 +135,8 @@ struct Point<'a> {
     exemplar_count: u64,
     bound_count: usize,
     count_count: usize,
+    /// Elements of the longest list.
+    list_count_max: usize,
     is_consistent: bool,
 }
 
@@ -165,7 +168,10 @@ fn numbers<'a>(
         let text = reader.number()?;
         check(text);
         found += 1;
-        if let Some(into) = into.as_deref_mut() {
+        // A list past the limit is judged by its length and never said.
+        if let Some(into) = into.as_deref_mut()
+            && into.len() < limits::HISTOGRAM_BUCKET_COUNT_MAX
+        {
             into.push(of(text));
         }
         Ok(())
@@ -194,9 +200,18 @@ pub fn point<S: RecordSink>(
     let fits = !is_classic
         || point.count_count == point.bound_count + 1
         || point.count_count == 0 && point.bound_count == 0;
-    if !is_number && !(fits && point.is_consistent) {
-        verdict.count_reject(RejectCause::Inconsistent, place);
-        sink.reject(RejectCause::Inconsistent);
+    // A point without recorded value says nothing that could contradict itself.
+    let says_nothing = unsigned32(point.flags) & NO_RECORDED_VALUE != 0;
+    let cause = if is_number {
+        None
+    } else if point.list_count_max > limits::HISTOGRAM_BUCKET_COUNT_MAX {
+        Some(RejectCause::OverLimit)
+    } else {
+        (!says_nothing && !(fits && point.is_consistent)).then_some(RejectCause::Inconsistent)
+    };
+    if let Some(cause) = cause {
+        verdict.count_reject(cause, place);
+        sink.reject(cause);
         return Ok(());
     }
     if is_number {
@@ -238,9 +253,11 @@ fn read_point<'a, S: RecordSink>(
         exemplar_count: 0,
         bound_count: 0,
         count_count: 0,
+        list_count_max: 0,
         is_consistent: true,
     };
     let mut is_consistent = true;
+    let mut longest = 0;
     members(reader, |reader, field| {
         match field {
             PointField::Start => point.start = reader.number()?,
@@ -266,7 +283,7 @@ fn read_point<'a, S: RecordSink>(
                 let counts =
                     if is_positive { &mut scratch.counts } else { &mut scratch.negative_counts };
                 let counts = S::FILLS.then_some(counts);
-                let offset = read_buckets(reader, counts, &mut is_consistent)?;
+                let offset = read_buckets(reader, counts, &mut is_consistent, &mut longest)?;
                 if is_positive {
                     point.positive_offset = offset;
                 } else {
@@ -304,17 +321,21 @@ fn read_point<'a, S: RecordSink>(
             }
             PointField::Quantiles => {
                 scratch.quantiles.clear();
+                let mut found = 0;
                 each(reader, field.name(), |reader| {
                     let pair = read_quantile(reader)?;
-                    if S::FILLS {
+                    found += 1;
+                    if S::FILLS && found <= limits::HISTOGRAM_BUCKET_COUNT_MAX {
                         scratch.quantiles.push((double(pair.0), double(pair.1)));
                     }
                     Ok(())
                 })?;
+                longest = longest.max(found);
             }
         }
         Ok(())
     })?;
+    point.list_count_max = longest.max(point.bound_count).max(point.count_count);
     point.is_consistent = is_consistent;
     Ok(point)
 }
@@ -324,6 +345,7 @@ fn read_buckets<'a>(
     reader: &mut Reader<'a>,
     mut counts: Option<&mut Vec<f64>>,
     is_consistent: &mut bool,
+    longest: &mut usize,
 ) -> Result<&'a [u8], DecodeError> {
     let mut offset: &[u8] = b"0";
     if let Some(counts) = counts.as_deref_mut() {
@@ -333,9 +355,10 @@ fn read_buckets<'a>(
         match field {
             BucketsField::Offset => offset = reader.number()?,
             BucketsField::Counts => {
-                numbers(reader, field.name(), counts.as_deref_mut(), count, |text| {
+                let found = numbers(reader, field.name(), counts.as_deref_mut(), count, |text| {
                     *is_consistent &= is_count(text);
                 })?;
+                *longest = found.max(*longest);
             }
         }
         Ok(())
