@@ -206,7 +206,11 @@ fn rows(records: &[Record]) -> Vec<Value> {
                     "min": own.min.map(double), "max": own.max.map(double),
                 });
                 let special = match own.kind.name() {
-                    "classic" => json!({ "bounds": own.bounds, "counts": own.bucket_counts }),
+                    "classic" => {
+                        let bounds: Vec<f64> =
+                            own.bounds.iter().map(|bound| f64::from_bits(bound.0)).collect();
+                        json!({ "bounds": bounds, "counts": own.bucket_counts })
+                    }
                     _ => json!({
                         "scale": own.scale, "zero_count": double(own.zero_count),
                         "zero_threshold": double(own.zero_threshold),
