@@ -256,7 +256,7 @@ fn a_fault_of_the_encoding_refuses_the_body_wherever_it_stands() {
             });
         };
         let path = "timeseries[0].histograms[0]";
-        assert_refused(&request(&[&behind]), Fault::Truncated, path, 0);
+        assert_refused(&request(&[&behind]), Fault::Truncated, path, 1);
     }
 }
 
@@ -364,17 +364,27 @@ fn custom(histogram: &mut Message, bounds: &[f64], buckets: u64) {
 fn a_histogram_that_contradicts_itself_is_rejected_alone() {
     type Fill = fn(&mut Message);
     let cases: [(RejectCause, Fill); 9] = [
-        (RejectCause::HistogramSchemaUnknown, |m| drop(m.varint(4, zigzag(-5)))),
-        (RejectCause::HistogramCountContradictsBuckets, |m| drop(m.varint(1, 1))),
-        (RejectCause::HistogramCountInvalid, |m| drop(m.fixed64(2, f64::NAN.to_bits()))),
-        (RejectCause::HistogramSpansContradictBuckets, |m| drop(m.bytes(12, &[2]).varint(1, 1))),
+        (RejectCause::HistogramSchemaUnknown, |m| {
+            m.varint(4, zigzag(-5));
+        }),
+        (RejectCause::HistogramCountContradictsBuckets, |m| {
+            m.varint(1, 1);
+        }),
+        (RejectCause::HistogramCountInvalid, |m| {
+            m.fixed64(2, f64::NAN.to_bits());
+        }),
+        (RejectCause::HistogramSpansContradictBuckets, |m| {
+            m.bytes(12, &[2]).varint(1, 1);
+        }),
         (RejectCause::OverLimit, |m| {
             m.message(11, |span| {
                 span.varint(2, u64::from(u32::MAX));
             });
         }),
         // Bounds without their schema, bounds that fall, a bound at infinity, a bucket too many.
-        (RejectCause::HistogramBoundsInvalid, |m| drop(m.fixed64(16, 0))),
+        (RejectCause::HistogramBoundsInvalid, |m| {
+            m.fixed64(16, 0);
+        }),
         (RejectCause::HistogramBoundsInvalid, |m| custom(m, &[2.0, 1.0], 3)),
         (RejectCause::HistogramBoundsInvalid, |m| custom(m, &[2.0, f64::INFINITY], 3)),
         (RejectCause::HistogramBoundsInvalid, |m| custom(m, &[1.0, 2.0], 4)),
