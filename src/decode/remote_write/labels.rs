@@ -379,11 +379,21 @@ impl RawLabels {
         }
         let field =
             2 + length_size(name.len()) + name.len() + length_size(value.len()) + value.len();
-        self.field(field);
-        self.field(name.len());
-        self.bytes.extend_from_slice(name);
-        self.bytes.push(0x12);
-        self.length(value.len());
+        if let (Ok(field @ 0..0x80), Ok(name_length), Ok(value_length)) =
+            (u8::try_from(field), u8::try_from(name.len()), u8::try_from(value.len()))
+        {
+            // The two lengths inside are smaller than the outer, so all take one byte.
+            self.bytes.reserve(usize::from(field) + 2);
+            self.bytes.extend_from_slice(&[0x0a, field, 0x0a, name_length]);
+            self.bytes.extend_from_slice(name);
+            self.bytes.extend_from_slice(&[0x12, value_length]);
+        } else {
+            self.field(field);
+            self.field(name.len());
+            self.bytes.extend_from_slice(name);
+            self.bytes.push(0x12);
+            self.length(value.len());
+        }
         self.bytes.extend_from_slice(value);
         true
     }
