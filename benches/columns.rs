@@ -4,7 +4,7 @@
 //! columns; `sort` and `encode` end at a part in memory. Beside `encode` stands the usual way: the
 //! same rows as plain Arrow arrays through `ArrowWriter` as it comes, at the same zstd level.
 
-use crate::support::bodies;
+use crate::support::{bodies, envelope_2};
 use std::hint::black_box;
 use std::sync::Arc;
 
@@ -68,16 +68,21 @@ fn envelope(route: Route) -> Envelope<'static> {
     }
 }
 
-fn walk(route: Route, bodies: &[Vec<u8>], scratch: &mut Scratch, sink: &mut impl RecordSink) {
+fn walk(
+    envelope: &Envelope<'_>,
+    bodies: &[Vec<u8>],
+    scratch: &mut Scratch,
+    sink: &mut impl RecordSink,
+) {
     for body in bodies {
-        decode(&envelope(route), black_box(body), scratch, sink).expect("typical bodies are good");
+        decode(envelope, black_box(body), scratch, sink).expect("typical bodies are good");
     }
 }
 
-fn fill(route: Route, bodies: &[Vec<u8>], scratch: &mut Scratch, sink: &mut ColumnSink) {
+fn fill(envelope: &Envelope<'_>, bodies: &[Vec<u8>], scratch: &mut Scratch, sink: &mut ColumnSink) {
     for body in bodies {
-        sink.begin(&envelope(route));
-        decode(&envelope(route), black_box(body), scratch, sink).expect("typical bodies are good");
+        sink.begin(envelope);
+        decode(envelope, black_box(body), scratch, sink).expect("typical bodies are good");
     }
 }
 
@@ -111,17 +116,17 @@ fn encode_usual(table: Table, batches: &[RecordBatch]) -> Vec<u8> {
 
 fn bench_table(
     c: &mut Criterion,
-    (name, table, route): (&str, Table, Route),
+    (name, table, envelope): (&str, Table, &Envelope<'_>),
     bodies: &[Vec<u8>],
     warm: bool,
 ) {
     let mut scratch = Scratch::default();
     let mut columns_sink = sink();
     if warm {
-        fill(route, bodies, &mut scratch, &mut columns_sink);
+        fill(envelope, bodies, &mut scratch, &mut columns_sink);
         columns_sink.take();
     }
-    fill(route, bodies, &mut scratch, &mut columns_sink);
+    fill(envelope, bodies, &mut scratch, &mut columns_sink);
     let columns = take_one(&mut columns_sink);
     let part = store::encode(table, &columns, Vec::new()).expect("memory takes everything");
     let rows = batches(part.clone());
@@ -137,14 +142,14 @@ fn bench_table(
     let mut group = c.benchmark_group(format!("columns/{name}"));
     group.throughput(Throughput::Elements(count)).sample_size(10);
     group.bench_function("decode", |bench| {
-        bench.iter(|| walk(route, bodies, &mut scratch, &mut Discard));
+        bench.iter(|| walk(envelope, bodies, &mut scratch, &mut Discard));
     });
     group.bench_function("fill", |bench| {
         bench.iter(|| {
             if !warm {
                 columns_sink.abandon();
             }
-            fill(route, bodies, &mut scratch, &mut columns_sink);
+            fill(envelope, bodies, &mut scratch, &mut columns_sink);
             columns_sink.take()
         });
     });
@@ -165,13 +170,18 @@ fn bench_table(
 
 pub fn bench(c: &mut Criterion) {
     let logs: Vec<Vec<u8>> = (0..100).map(|seed| bodies::otlp_logs(seed, 500)).collect();
-    bench_table(c, ("logs", Table::Logs, Route::OtlpLogs), &logs, false);
+    let (otlp_logs, version_1) = (envelope(Route::OtlpLogs), envelope(Route::RemoteWrite));
+    bench_table(c, ("logs", Table::Logs, &otlp_logs), &logs, false);
     // Twenty scrapes of the same series.
     let scrape: Vec<Vec<u8>> = (0..5).map(|seed| bodies::remote_write(seed, 2000)).collect();
     let scrapes: Vec<Vec<u8>> = (0..20).flat_map(|_| scrape.clone()).collect();
-    let samples = ("samples_warm", Table::MetricSamples, Route::RemoteWrite);
+    let samples = ("samples_warm", Table::MetricSamples, &version_1);
+    bench_table(c, samples, &scrapes, true);
+    let scrape: Vec<Vec<u8>> = (0..5).map(|seed| bodies::remote_write_2(seed, 2000)).collect();
+    let scrapes: Vec<Vec<u8>> = (0..20).flat_map(|_| scrape.clone()).collect();
+    let samples = ("samples_warm_2", Table::MetricSamples, &envelope_2());
     bench_table(c, samples, &scrapes, true);
     let cold: Vec<Vec<u8>> = (0..25).map(|seed| bodies::remote_write(seed, 2000)).collect();
-    let series = ("series_cold", Table::MetricSeries, Route::RemoteWrite);
+    let series = ("series_cold", Table::MetricSeries, &version_1);
     bench_table(c, series, &cold, false);
 }

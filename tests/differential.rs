@@ -32,6 +32,8 @@ mod recorded;
 mod remote_write;
 #[path = "differential/remote_write_2.rs"]
 mod remote_write_2;
+#[path = "differential/remote_write_2_traps.rs"]
+mod remote_write_2_traps;
 #[path = "differential/remote_write_traps.rs"]
 mod remote_write_traps;
 mod support;

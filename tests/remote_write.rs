@@ -4,8 +4,13 @@
 #[allow(dead_code, reason = "a part of it is used here")]
 #[path = "../perf/bodies.rs"]
 mod bodies;
+#[allow(dead_code, reason = "a part of it is used here")]
+#[path = "store/read_back.rs"]
+mod read_back;
 #[path = "support/server.rs"]
 mod server;
+#[path = "remote_write/stored.rs"]
+mod stored;
 
 use bodies::Message;
 use server::{Reply, Server, read_reply, request};

@@ -271,3 +271,117 @@ fn vectors_cut_anywhere_are_refused_alike_by_both_passes() {
         assert!(refused > payload.len() / 2, "{}: {refused}", vector.name);
     }
 }
+
+// ── Remote write 2.0 ──────────────────────────────────────────────────────────────────────────
+
+/// A Prometheus 3.5 while its target is there, and once it has gone: stale markers.
+const REMOTE_WRITE_2: [(&[u8], &str); 2] = [
+    (
+        include_bytes!("vectors/prometheus-3.5-samples.snappy"),
+        include_str!("vectors/prometheus-3.5-samples.snappy.rows"),
+    ),
+    (
+        include_bytes!("vectors/prometheus-3.5-stale.snappy"),
+        include_str!("vectors/prometheus-3.5-stale.snappy.rows"),
+    ),
+];
+
+fn remote_write_payload(body: &[u8]) -> Vec<u8> {
+    let mut arena = Arena::default();
+    content::decode(Codings::one(Coding::Snappy), body, &mut arena, 1 << 20).unwrap().to_vec()
+}
+
+/// Values and sums by their bits, as a stale marker is one NaN among others.
+fn remote_write_rows(records: &[Record]) -> Vec<Value> {
+    let bits = |bits: support::record::Bits| json!(format!("{:016x}", bits.0));
+    let double = |bits: support::record::Bits| f64::from_bits(bits.0);
+    let mut rows = Vec::new();
+    let mut series = json!({});
+    for record in records {
+        match record {
+            Record::Series { name, labels } => {
+                let labels = merge(&pairs(labels), json!({ "__name__": name }));
+                series = json!({ "labels": labels });
+            }
+            Record::Sample(sample) => rows.push(merge(
+                &series,
+                json!({
+                    "row": "sample", "time": sample.time_nanos, "start": sample.start_time_nanos,
+                    "value": bits(sample.value),
+                }),
+            )),
+            Record::Histogram(own) => rows.push(merge(
+                &series,
+                json!({
+                    "row": "histogram", "time": own.time_nanos, "start": own.start_time_nanos,
+                    "count": double(own.count), "sum": own.sum.map(bits), "scale": own.scale,
+                    "zero_count": double(own.zero_count),
+                    "zero_threshold": double(own.zero_threshold),
+                    "positive": [json!(own.positive_offset), json!(own.positive_counts)],
+                    "negative": [json!(own.negative_offset), json!(own.negative_counts)],
+                    "custom_bounds": own.custom_bounds, "hint": own.reset_hint,
+                }),
+            )),
+            Record::Exemplar { time_nanos, value, trace_id, span_id, attributes } => {
+                rows.push(merge(
+                    &series,
+                    json!({
+                        "row": "exemplar", "time": time_nanos, "value": bits(*value),
+                        "trace_id": trace_id.map(|id| hex(&id)),
+                        "span_id": span_id.map(|id| hex(&id)), "attributes": pairs(attributes),
+                    }),
+                ));
+            }
+            Record::Metadata { family, metric_type, unit, help } => rows.push(json!({
+                "row": "metadata", "family": family, "type": metric_type.name(), "unit": unit,
+                "help": help,
+            })),
+            other => panic!("no row for {other:?}"),
+        }
+    }
+    rows
+}
+
+#[test]
+fn remote_write_2_of_prometheus_decodes_to_its_rows() {
+    for (body, expected) in REMOTE_WRITE_2 {
+        let payload = remote_write_payload(body);
+        let (verdict, records) = support::decode_both_2(&payload, &mut Scratch::default()).unwrap();
+        let is_metadata = |row: &Value| row["row"] == "metadata";
+        let expected = expected.lines().map(|line| serde_json::from_str(line).unwrap());
+        let (families, expected): (Vec<Value>, Vec<Value>) = expected.partition(is_metadata);
+        let (said, found): (Vec<Value>, Vec<Value>) =
+            remote_write_rows(&records).into_iter().partition(is_metadata);
+        assert!(expected.len() > 10 && families.len() > 10);
+        assert_eq!((verdict.kept(), verdict.rejected), (expected.len() as u64, 0));
+        let (found, expected) = (sorted(found), sorted(expected));
+        for (found, expected) in found.iter().zip(&expected) {
+            assert_eq!(found, expected);
+        }
+        assert_eq!(found.len(), expected.len());
+        // Each series brings its family's metadata; it is said once.
+        let mut families = sorted(families);
+        families.dedup();
+        assert_eq!(sorted(said), families);
+    }
+}
+
+#[test]
+fn remote_write_2_of_prometheus_cut_anywhere_is_refused_alike_by_both_passes() {
+    for (body, _) in REMOTE_WRITE_2 {
+        let payload = remote_write_payload(body);
+        let mut scratch = Scratch::default();
+        let whole = support::decode_both_2(&payload, &mut scratch).unwrap().0.kept();
+        let mut refused = 0;
+        for end in 0..payload.len() {
+            match support::decode_both_2(&payload[..end], &mut scratch) {
+                Ok((verdict, _)) => assert!(verdict.kept() < whole, "cut at {end}"),
+                Err(error) => {
+                    assert!(error.offset <= end as u64, "cut at {end}");
+                    refused += 1;
+                }
+            }
+        }
+        assert!(refused > payload.len() / 2, "{refused}");
+    }
+}

@@ -197,7 +197,7 @@ fn a_histogram_is_dense_between_its_first_and_last_bucket() {
 
 /// Collects `Series::raw`.
 #[derive(Default)]
-struct Raw(Vec<Option<Vec<u8>>>);
+pub struct Raw(pub Vec<Option<Vec<u8>>>);
 
 impl RecordSink for Raw {
     const FILLS: bool = true;

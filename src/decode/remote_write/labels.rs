@@ -341,6 +341,84 @@ impl Attributes for Sorted<'_> {
     }
 }
 
+/// Labels of 2.0 written as 1.0 senders write them. So a sink knows a series by one hash over bytes that
+/// stand together, and as the same one whichever version brings it.
+#[derive(Default)]
+pub struct RawLabels {
+    bytes: Vec<u8>,
+}
+
+impl RawLabels {
+    /// References make long labels out of a few bytes. Who sends more than this has its series found
+    /// by id, which asks for no memory that is kept.
+    const SIZE_MAX: usize = 16 * 1024;
+
+    /// `labels` are sorted, without the metric's name and without empty values.
+    pub fn write(&mut self, metric_name: Text<'_>, labels: &dyn Attributes) -> Option<&[u8]> {
+        self.bytes.clear();
+        let mut fits = true;
+        let mut is_named = false;
+        labels.walk(&mut |name, value| {
+            let Value::Text(value) = value else { return };
+            if !is_named && name.0 > METRIC_NAME {
+                is_named = true;
+                fits = self.push(METRIC_NAME, metric_name.0);
+            }
+            fits = fits && self.push(name.0, value.0);
+        });
+        if !is_named {
+            fits = fits && self.push(METRIC_NAME, metric_name.0);
+        }
+        fits.then_some(self.bytes.as_slice())
+    }
+
+    /// One label field, unless that makes too many bytes.
+    fn push(&mut self, name: &[u8], value: &[u8]) -> bool {
+        if self.bytes.len() + name.len() + value.len() > Self::SIZE_MAX {
+            return false;
+        }
+        let field =
+            2 + length_size(name.len()) + name.len() + length_size(value.len()) + value.len();
+        if let (Ok(field @ 0..0x80), Ok(name_length), Ok(value_length)) =
+            (u8::try_from(field), u8::try_from(name.len()), u8::try_from(value.len()))
+        {
+            // The two lengths inside are smaller than the outer, so all take one byte.
+            self.bytes.reserve(usize::from(field) + 2);
+            self.bytes.extend_from_slice(&[0x0a, field, 0x0a, name_length]);
+            self.bytes.extend_from_slice(name);
+            self.bytes.extend_from_slice(&[0x12, value_length]);
+        } else {
+            self.field(field);
+            self.field(name.len());
+            self.bytes.extend_from_slice(name);
+            self.bytes.push(0x12);
+            self.length(value.len());
+        }
+        self.bytes.extend_from_slice(value);
+        true
+    }
+
+    /// A field of number 1 up to its content: a label, and a label's name.
+    fn field(&mut self, length: usize) {
+        self.bytes.push(0x0a);
+        self.length(length);
+    }
+
+    #[allow(clippy::cast_possible_truncation, reason = "seven bits at a time")]
+    fn length(&mut self, mut length: usize) {
+        while length >= 0x80 {
+            self.bytes.push(length as u8 | 0x80);
+            length >>= 7;
+        }
+        self.bytes.push(length as u8);
+    }
+}
+
+/// Bytes of a length below 2^21 as a varint.
+const fn length_size(length: usize) -> usize {
+    1 + (length >= 0x80) as usize + (length >= 0x4000) as usize
+}
+
 /// Labels in order on the wire, without `__name__`. The region was checked.
 #[derive(Clone, Copy)]
 pub struct OnWire<'a>(pub &'a [u8]);

@@ -37,6 +37,7 @@ pub struct Scratch {
     labels: labels::Scratch,
     histogram: histogram::Scratch,
     table: symbols::Table,
+    raw: labels::RawLabels,
     said: v2::Said,
 }
 

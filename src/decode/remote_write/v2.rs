@@ -19,7 +19,7 @@
 
 use super::Scratch;
 use super::histogram::{self, Rules};
-use super::labels::METRIC_NAME;
+use super::labels::{METRIC_NAME, RawLabels};
 use super::symbols::{ExemplarIds, OfExemplar, Ordered, PACKED_REFS, SINGLE_REF, Symbols, Table};
 use super::v1::{metric_type_of, nanos};
 use crate::batch::record::{
@@ -71,6 +71,7 @@ pub fn decode<S: RecordSink>(
         verdict: Verdict::default(),
         symbols: scratch.table.symbols(payload),
         pairs,
+        raw: &mut scratch.raw,
         histogram: &mut scratch.histogram,
         said: &mut scratch.said,
     };
@@ -102,6 +103,7 @@ struct Walk<'a, 's, S> {
     symbols: Symbols<'a>,
     /// Labels of a series whose wire order is not theirs.
     pairs: Vec<(Text<'a>, Text<'a>)>,
+    raw: &'s mut RawLabels,
     histogram: &'s mut histogram::Scratch,
     said: &'s mut Said,
 }
@@ -168,9 +170,10 @@ impl<'a, S: RecordSink> Walk<'a, '_, S> {
         let labels = Ordered { symbols: self.symbols, run };
         let name = self.symbols.text(checked.metric_name);
         let is_over_limit = checked.count as usize > limits::LABEL_COUNT_MAX;
-        let series = refusal(&survey, is_over_limit, checked.empty_name, false, name)
-            .map_or_else(|| Ok(series(name, &labels)), Err);
-        self.records(message, &survey, series)
+        match refusal(&survey, is_over_limit, checked.empty_name, false, name) {
+            None => self.accepted(message, &survey, name, &labels),
+            Some(cause) => self.records(message, &survey, Err(cause)),
+        }
     }
 
     #[inline(never)]
@@ -198,11 +201,31 @@ impl<'a, S: RecordSink> Walk<'a, '_, S> {
                 Err(_) => Text::EMPTY,
             };
             let labels = super::labels::Sorted(&pairs);
-            let series = refusal(survey, is_over_limit, checked.empty_name, is_repeated, name)
-                .map_or_else(|| Ok(series(name, &labels)), Err);
-            self.records(message, survey, series)
+            match refusal(survey, is_over_limit, checked.empty_name, is_repeated, name) {
+                None => self.accepted(message, survey, name, &labels),
+                Some(cause) => self.records(message, survey, Err(cause)),
+            }
         });
         self.pairs = pairs;
+        result
+    }
+
+    /// The records of a series that can be said.
+    #[inline]
+    fn accepted(
+        &mut self,
+        message: Reader<'a>,
+        survey: &Survey<'a>,
+        name: Text<'_>,
+        labels: &dyn Attributes,
+    ) -> Result<(), DecodeError> {
+        if !S::FILLS || !(survey.has_samples || survey.has_histograms || survey.has_exemplars) {
+            return self.records(message, survey, Ok(series(name, labels, None)));
+        }
+        let mut raw = std::mem::take(self.raw);
+        let result =
+            self.records(message, survey, Ok(series(name, labels, raw.write(name, labels))));
+        *self.raw = raw;
         result
     }
 
@@ -514,7 +537,11 @@ fn refusal(
 }
 
 #[inline]
-const fn series<'l>(name: Text<'l>, labels: &'l dyn Attributes) -> Series<'l> {
+const fn series<'l>(
+    name: Text<'l>,
+    labels: &'l dyn Attributes,
+    raw: Option<&'l [u8]>,
+) -> Series<'l> {
     Series {
         identity: Identity::Labels,
         name,
@@ -524,7 +551,7 @@ const fn series<'l>(name: Text<'l>, labels: &'l dyn Attributes) -> Series<'l> {
         temporality: Temporality::Unspecified,
         is_monotonic: false,
         labels,
-        raw: None,
+        raw,
     }
 }
 

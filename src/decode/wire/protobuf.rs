@@ -106,7 +106,11 @@ impl<'a> Reader<'a> {
     /// Goes on at `rest`, which is a tail of what was left.
     #[inline]
     pub fn continue_at(&mut self, rest: &'a [u8]) {
-        debug_assert!(self.rest.ends_with(rest), "only a tail of what was left can follow");
+        debug_assert!(
+            self.rest.as_ptr_range().end == rest.as_ptr_range().end
+                && rest.len() <= self.rest.len(),
+            "only a tail of what was left can follow"
+        );
         self.rest = rest;
     }
 
