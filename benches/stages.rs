@@ -5,6 +5,8 @@
 mod bodies_exposition;
 #[path = "../perf/bodies_json.rs"]
 mod bodies_json;
+#[path = "../perf/bodies_otlp_json.rs"]
+mod bodies_otlp_json;
 
 mod auth;
 mod codings;
@@ -12,6 +14,7 @@ mod columns;
 mod decode_exposition;
 mod decode_json_logs;
 mod decode_otlp;
+mod decode_otlp_json;
 mod decode_remote_write;
 mod head;
 mod journal;
@@ -26,6 +29,7 @@ fn main() {
     decode_remote_write::bench(&mut criterion);
     decode_otlp::bench(&mut criterion);
     decode_exposition::bench(&mut criterion);
+    decode_otlp_json::bench(&mut criterion);
     decode_json_logs::bench(&mut criterion);
     journal::bench(&mut criterion);
     columns::bench(&mut criterion);

@@ -340,13 +340,14 @@ fn span(span: &mut Message, random: &mut Random) {
     span.text(5, &format!("GET /api/v1/{service}/{{id}}"));
     span.varint(6, 2 + random.below(2) as u64).fixed64(7, start).fixed64(8, end);
     attribute(span, 9, "http.request.method", random.pick(&["GET", "POST", "PUT"]));
-    attribute(span, 9, "url.path", &format!("/api/v1/{service}/{}", random.hex(8)));
+    let host = format!("{service}.production.example.com");
+    attribute(span, 9, "url.full", &format!("https://{host}/api/v1/{service}/{}", random.hex(8)));
     attribute(span, 9, "http.route", &format!("/api/v1/{service}/{{id}}"));
     integer_attribute(span, 9, "http.response.status_code", status);
-    attribute(span, 9, "server.address", &format!("{service}.internal"));
+    attribute(span, 9, "server.address", &host);
     integer_attribute(span, 9, "server.port", 8443);
     attribute(span, 9, "client.address", &format!("192.0.2.{}", random.below(256)));
-    attribute(span, 9, "user_agent.original", "python-requests/2.32.3");
+    attribute(span, 9, "user_agent.original", "python-requests/2.32.3 (Linux x86_64)");
     if random.below(4) == 0 {
         span.message(11, |event| {
             event.fixed64(1, start + 500_000).text(2, "exception");
@@ -366,7 +367,7 @@ fn span(span: &mut Message, random: &mut Random) {
 const POINTS_PER_METRIC: usize = 10;
 const METRICS_PER_RESOURCE: usize = 20;
 
-/// An `ExportMetricsServiceRequest`: `points` number points of about 117 bytes, gauges and sums in
+/// An `ExportMetricsServiceRequest`: `points` number points of about 105 bytes, gauges and sums in
 /// turn, ten points each with three attributes.
 pub fn otlp_metrics(seed: u64, points: usize) -> Vec<u8> {
     let mut random = Random::new(seed);

@@ -320,6 +320,7 @@ pub enum Media {
     /// `io.prometheus.write.v2.Request`
     RemoteWrite2,
     OtlpProtobuf,
+    OtlpJson,
     /// Any JSON text; whether lines or an array, the decoder finds out.
     JsonText,
     /// The route's decoder decides by the body.
@@ -331,8 +332,6 @@ pub enum Media {
 pub enum MediaError {
     /// No type, or one that this route does not take.
     Unsupported,
-    /// OTLP as JSON: known, without a decoder in this version.
-    OtlpJson,
 }
 
 impl MediaError {
@@ -341,7 +340,6 @@ impl MediaError {
     pub const fn message(self) -> &'static str {
         match self {
             Self::Unsupported => "the media type is not one this endpoint reads",
-            Self::OtlpJson => "OTLP as JSON is not read by this version; send protobuf",
         }
     }
 }
@@ -356,7 +354,7 @@ pub fn media_type(route: Route, fields: &Fields<'_>) -> Result<Media, MediaError
         Route::OtlpLogs | Route::OtlpTraces | Route::OtlpMetrics => {
             match fields.last("content-type").and_then(MediaType::parse) {
                 Some(media) if media.is("application/x-protobuf") => Ok(Media::OtlpProtobuf),
-                Some(media) if media.is("application/json") => Err(MediaError::OtlpJson),
+                Some(media) if media.is("application/json") => Ok(Media::OtlpJson),
                 _ => Err(MediaError::Unsupported),
             }
         }
@@ -672,7 +670,12 @@ mod tests {
             let puts = route.path().ends_with("/traces") && route.protocol() == "datadog"
                 || route == Route::ImportPrometheus;
             assert_eq!(request("PUT", route.path()).is_ok(), puts, "{route:?}");
-            assert!(request("GET", route.path()).is_err());
+            // vmagent pushes its own metrics by GET.
+            assert_eq!(
+                request("GET", route.path()).is_ok(),
+                route == Route::ImportPrometheus,
+                "{route:?}"
+            );
             assert!(request("DELETE", route.path()).is_err());
         }
     }

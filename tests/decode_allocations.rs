@@ -3,6 +3,8 @@
 
 #[path = "../perf/bodies_exposition.rs"]
 mod bodies_exposition;
+#[path = "../perf/bodies_otlp_json.rs"]
+mod bodies_otlp_json;
 mod support;
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -10,7 +12,7 @@ use std::cell::Cell;
 
 use inrush::batch::Validating;
 use inrush::decode::{Scratch, decode};
-use inrush::envelope::{Envelope, Route};
+use inrush::envelope::{Envelope, FieldId, RequestFields, Route};
 use prost::Message as _;
 
 use support::bodies::{self, Random};
@@ -153,4 +155,24 @@ fn exposition_allocates_nothing_in_steady_state() {
         all.push(body);
     }
     assert_steady(Route::ImportPrometheus, &all);
+}
+
+#[test]
+fn otlp_json_allocates_nothing() {
+    let mut fields = Vec::new();
+    assert!(RequestFields::push(&mut fields, FieldId::ContentType, b"application/json"));
+    let mut scratch = Scratch::default();
+    for (route, body) in [
+        (Route::OtlpLogs, bodies_otlp_json::otlp_logs(1, 100)),
+        (Route::OtlpTraces, bodies_otlp_json::otlp_traces(1, 100)),
+        (Route::OtlpMetrics, bodies_otlp_json::otlp_metrics(1, 100)),
+    ] {
+        let envelope = Envelope { fields: RequestFields::new(&fields), ..envelope(route) };
+        let before = ALLOCATIONS.get();
+        // Refused ones too: an error is a value.
+        for end in [body.len(), body.len() / 2] {
+            let _ = decode(&envelope, &body[..end], &mut scratch, &mut Validating);
+        }
+        assert_eq!(ALLOCATIONS.get() - before, 0, "{route:?}");
+    }
 }

@@ -12,6 +12,8 @@
 mod compare;
 #[path = "differential/generated.rs"]
 mod generated;
+#[path = "differential/otlp_json.rs"]
+mod otlp_json;
 #[path = "differential/otlp_logs.rs"]
 mod otlp_logs;
 #[path = "differential/otlp_logs_traps.rs"]

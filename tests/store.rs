@@ -12,6 +12,8 @@
 mod crash;
 #[path = "store/journal.rs"]
 mod journal;
+#[path = "store/otlp.rs"]
+mod otlp;
 #[path = "store/read_back.rs"]
 mod read_back;
 

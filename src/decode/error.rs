@@ -77,6 +77,10 @@ pub enum Fault {
     LabelRefsOdd,
     /// A native histogram whose custom bounds do not rise, or contradict its schema or buckets.
     HistogramBoundsInvalid,
+    /// JSON: a known field with a value of a type it cannot have.
+    JsonTypeWrong,
+    /// JSON: text that is not a number, for a field that is one.
+    JsonNumberInvalid,
 }
 
 impl Fault {
@@ -129,6 +133,8 @@ impl Fault {
             Self::HistogramBoundsInvalid => {
                 "a native histogram's custom bounds contradict its schema, its buckets or each other"
             }
+            Self::JsonTypeWrong => "a known field has a JSON value of a type it cannot have",
+            Self::JsonNumberInvalid => "a number field has text that is not a number",
         }
     }
 }
@@ -144,20 +150,27 @@ pub struct Step {
 /// from the middle of very deep values; the offset still tells the place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FieldPath {
-    /// Innermost first: steps are added while the error travels outward.
-    steps: [Step; Self::DEPTH_MAX],
+    /// Innermost first: steps are added while the error travels outward. Names and indexes apart, as
+    /// an error should stay small.
+    names: [&'static str; Self::DEPTH_MAX],
+    indexes: [u32; Self::DEPTH_MAX],
     count: u8,
 }
 
 impl FieldPath {
     /// The way to an element of an array in an exemplar's attribute has ten steps.
     pub const DEPTH_MAX: usize = 10;
+    /// No payload has room for so many elements.
+    const NO_INDEX: u32 = u32::MAX;
     pub const EMPTY: Self =
-        Self { steps: [Step { name: "", index: None }; Self::DEPTH_MAX], count: 0 };
+        Self { names: [""; Self::DEPTH_MAX], indexes: [0; Self::DEPTH_MAX], count: 0 };
 
     /// From the outermost step to the innermost.
     pub fn iter(&self) -> impl Iterator<Item = Step> + '_ {
-        self.steps.iter().take(usize::from(self.count)).rev().copied()
+        let steps = self.names.iter().zip(&self.indexes).take(usize::from(self.count));
+        steps
+            .rev()
+            .map(|(&name, &index)| Step { name, index: (index != Self::NO_INDEX).then_some(index) })
     }
 }
 
@@ -197,8 +210,11 @@ impl DecodeError {
     #[cold]
     #[must_use]
     pub fn within(mut self, name: &'static str, index: Option<u32>) -> Self {
-        if let Some(slot) = self.path.steps.get_mut(usize::from(self.path.count)) {
-            *slot = Step { name, index };
+        let place = usize::from(self.path.count);
+        if let (Some(into), Some(into_index)) =
+            (self.path.names.get_mut(place), self.path.indexes.get_mut(place))
+        {
+            (*into, *into_index) = (name, index.unwrap_or(FieldPath::NO_INDEX));
             self.path.count += 1;
         }
         self

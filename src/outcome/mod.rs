@@ -227,7 +227,6 @@ fn status(request: &RequestEcho<'_>, cause: &Cause) -> u16 {
             ) => 400,
             _ => 415,
         },
-        Cause::Media(MediaError::OtlpJson) => 501,
         Cause::Media(_) => 415,
         // The Datadog Agent takes any other status for an unexpected answer.
         Cause::Auth(_) if request.endpoint == Some(Endpoint::DatadogValidate) => 403,

@@ -60,7 +60,6 @@ fn refusals() -> Vec<(Cause, [u16; 12])> {
         (Cause::Coding(CodingError::Unsupported), coding),
         (Cause::Coding(CodingError::CountOverLimit), coding),
         (Cause::Media(MediaError::Unsupported), all(415)),
-        (Cause::Media(MediaError::OtlpJson), all(501)),
         (Cause::Auth(AuthError::Missing), auth),
         (Cause::Auth(AuthError::Invalid), auth),
         (Cause::BodyTooLarge, all(413)),

@@ -52,7 +52,9 @@ fn series(records: &[Record]) -> Vec<FullSeries> {
 
 fn gauge_point(fill: impl FnOnce(&mut Message)) -> SampleRecord {
     let (_, records) = metric(|metric| {
-        metric.message(5, |gauge| drop(gauge.message(1, fill)));
+        metric.message(5, |gauge| {
+            gauge.message(1, fill);
+        });
     });
     samples(&records).remove(0)
 }
@@ -60,7 +62,9 @@ fn gauge_point(fill: impl FnOnce(&mut Message)) -> SampleRecord {
 /// A point of a histogram of either kind, 9 or 10, or of a summary, 11; or why it was rejected.
 fn point(member: u32, fill: impl FnOnce(&mut Message)) -> Result<HistogramRecord, RejectCause> {
     let (verdict, records) = metric(|metric| {
-        metric.message(member, |data| drop(data.message(1, fill)));
+        metric.message(member, |data| {
+            data.message(1, fill);
+        });
     });
     match records.into_iter().next_back().unwrap() {
         Record::Histogram(histogram) => {
@@ -89,9 +93,13 @@ fn a_name_and_a_temporality_may_stand_behind_the_points() {
     let (verdict, records) = metric(|metric| {
         metric.message(7, |sum| {
             sum.message(1, |point| {
-                point.message(7, |pair| drop(pair.text(1, "a")));
+                point.message(7, |pair| {
+                    pair.text(1, "a");
+                });
                 point.fixed64(6, 1);
-                point.message(7, |pair| drop(pair.text(1, "b")));
+                point.message(7, |pair| {
+                    pair.text(1, "b");
+                });
             });
             sum.varint(3, 1).varint(2, 1).varint(2, 2);
         });
@@ -112,13 +120,19 @@ fn a_name_and_a_temporality_may_stand_behind_the_points() {
 #[test]
 fn the_last_member_of_the_data_stands_merged() {
     let gauge = |metric: &mut Message, value: u64| {
-        metric.message(5, |gauge| drop(gauge.message(1, |point| drop(point.fixed64(6, value)))));
+        metric.message(5, |gauge| {
+            gauge.message(1, |point| {
+                point.fixed64(6, value);
+            });
+        });
     };
     let (verdict, records) = metric(|metric| {
         gauge(metric, 1);
         metric.message(9, |histogram| {
             // Would be rejected, if it stood.
-            histogram.message(1, |point| drop(point.fixed64(6, 1).fixed64(6, 1)));
+            histogram.message(1, |point| {
+                point.fixed64(6, 1).fixed64(6, 1);
+            });
         });
         gauge(metric, 2);
         gauge(metric, 3);
@@ -130,8 +144,12 @@ fn the_last_member_of_the_data_stands_merged() {
 
     // The temporality of one piece is that of all.
     let (_, records) = metric(|metric| {
-        metric.message(7, |sum| drop(sum.message(1, |_| {})));
-        metric.message(7, |sum| drop(sum.varint(2, 1)));
+        metric.message(7, |sum| {
+            sum.message(1, |_| {});
+        });
+        metric.message(7, |sum| {
+            sum.varint(2, 1);
+        });
     });
     assert_eq!(series(&records)[0].temporality, Temporality::Delta);
 }
@@ -139,7 +157,9 @@ fn the_last_member_of_the_data_stands_merged() {
 #[test]
 fn a_metric_without_known_data_has_no_points() {
     let (verdict, records) = metric(|metric| {
-        metric.text(1, "future").message(13, |data| drop(data.message(1, |_| {})));
+        metric.text(1, "future").message(13, |data| {
+            data.message(1, |_| {});
+        });
     });
     assert_eq!((verdict, records), (Verdict::default(), Vec::new()));
 }
@@ -153,19 +173,25 @@ fn integers_beyond_doubles_are_kept_beside_them() {
         (i64::MIN, true),
         (-7, false),
     ] {
-        let sample = gauge_point(|point| drop(point.fixed64(6, int.cast_unsigned())));
+        let sample = gauge_point(|point| {
+            point.fixed64(6, int.cast_unsigned());
+        });
         assert_eq!(sample.value, Bits::from(int as f64));
         assert_eq!(sample.value_int, kept.then_some(int), "{int}");
     }
     // Of the value's oneof the last member stands.
-    let sample = gauge_point(|point| drop(point.fixed64(6, u64::MAX / 3).fixed64(4, 0)));
+    let sample = gauge_point(|point| {
+        point.fixed64(6, u64::MAX / 3).fixed64(4, 0);
+    });
     assert_eq!((sample.value, sample.value_int), (Bits(0), None));
 }
 
 #[test]
 fn no_value_is_nan_and_nothing_recorded_is_the_stale_marker() {
     assert_eq!(gauge_point(|_| {}).value, Bits(0x7ff8_0000_0000_0001));
-    let stale = gauge_point(|point| drop(point.varint(8, 3).fixed64(6, i64::MAX.cast_unsigned())));
+    let stale = gauge_point(|point| {
+        point.varint(8, 3).fixed64(6, i64::MAX.cast_unsigned());
+    });
     assert_eq!((stale.value, stale.value_int, stale.flags), (Bits(0x7ff0_0000_0000_0002), None, 3));
 }
 
@@ -173,7 +199,9 @@ fn no_value_is_nan_and_nothing_recorded_is_the_stale_marker() {
 fn an_unknown_time_is_the_arrival_and_an_unknown_start_none() {
     let sample = gauge_point(|_| {});
     assert_eq!((sample.time_nanos, sample.start_time_nanos), (ARRIVAL_NANOS as i64, 0));
-    let sample = gauge_point(|point| drop(point.fixed64(2, u64::MAX).fixed64(3, 1 << 63)));
+    let sample = gauge_point(|point| {
+        point.fixed64(2, u64::MAX).fixed64(3, 1 << 63);
+    });
     assert_eq!((sample.time_nanos, sample.start_time_nanos), (i64::MAX, i64::MAX));
 }
 
@@ -196,7 +224,9 @@ fn absent_sums_and_extremes_are_not_zero() {
 #[test]
 fn lists_of_a_histogram_fit_or_the_point_is_rejected() {
     let fits = |counts: &[u64], bounds: &[f64]| {
-        point(9, |point| drop(point.bytes(6, &packed(counts)).bytes(7, &doubles(bounds))))
+        point(9, |point| {
+            point.bytes(6, &packed(counts)).bytes(7, &doubles(bounds));
+        })
     };
     let inf = f64::INFINITY;
     for (counts, bounds) in [
@@ -238,9 +268,15 @@ fn packed_and_single_numbers_mix() {
     assert_eq!(classic.bucket_counts, [1.0, 2.0, 3.0]);
     assert_eq!(classic.bounds, [Bits::from(1.0), Bits::from(2.0)]);
     let exponential = point(10, |point| {
-        point.message(8, |side| drop(side.varint(2, 1).bytes(2, &[0x80, 0x01, 2]).varint(1, 3)));
-        point.message(8, |side| drop(side.varint(2, 300).varint(1, 5)));
-        point.message(9, |side| drop(side.bytes(2, &[7])));
+        point.message(8, |side| {
+            side.varint(2, 1).bytes(2, &[0x80, 0x01, 2]).varint(1, 3);
+        });
+        point.message(8, |side| {
+            side.varint(2, 300).varint(1, 5);
+        });
+        point.message(9, |side| {
+            side.bytes(2, &[7]);
+        });
         point.varint(6, 5).fixed64(14, 0.5f64.to_bits()).fixed64(7, 9);
     })
     .unwrap();
@@ -257,8 +293,11 @@ fn lists_have_a_limit() {
     let max = limits::HISTOGRAM_BUCKET_COUNT_MAX;
     for (count, fits) in [(max, true), (max + 1, false)] {
         let expected = if fits { Ok(count) } else { Err(RejectCause::OverLimit) };
-        let sides =
-            point(10, |point| drop(point.message(9, |side| drop(side.bytes(2, &vec![1; count])))));
+        let sides = point(10, |point| {
+            point.message(9, |side| {
+                side.bytes(2, &vec![1; count]);
+            });
+        });
         assert_eq!(sides.map(|histogram| histogram.negative_counts.len()), expected);
         let classic = point(9, |point| {
             let bounds: Vec<f64> = (1..count).map(|bound| bound as f64).collect();
@@ -315,7 +354,9 @@ fn a_fault_names_its_way_however_deep() {
                     exemplar.message(7, |pair| {
                         pair.message(2, |any| {
                             any.message(5, |list| {
-                                drop(list.message(1, |any| drop(any.fixed32(1, 1))))
+                                list.message(1, |any| {
+                                    any.fixed32(1, 1);
+                                });
                             });
                         });
                     });
@@ -333,7 +374,11 @@ fn a_fault_names_its_way_however_deep() {
 #[test]
 fn flags_of_a_point_are_a_varint() {
     let body = body(|metric| {
-        metric.message(5, |gauge| drop(gauge.message(1, |point| drop(point.fixed32(8, 1)))));
+        metric.message(5, |gauge| {
+            gauge.message(1, |point| {
+                point.fixed32(8, 1);
+            });
+        });
     });
     let error = decode_both(Route::OtlpMetrics, &body, &mut Scratch::default()).unwrap_err();
     assert_eq!(error.fault, Fault::WireTypeWrong);

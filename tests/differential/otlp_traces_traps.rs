@@ -47,7 +47,9 @@ fn a_span_without_ids_is_rejected_alone() {
         (&[1; 16], &[]),
     ];
     let good = |scope: &mut Message| {
-        scope.message(2, |span| drop(with_ids(span)));
+        scope.message(2, |span| {
+            with_ids(span);
+        });
     };
     for (trace_id, span_id) in bad {
         let body = body(|scope| {
@@ -79,18 +81,32 @@ fn a_parent_or_link_with_a_wrong_id_has_none() {
         let link = &span.links[0];
         assert_eq!((link.trace_id.is_some(), link.span_id.is_some()), (size == 16, size == 8));
     }
-    assert_eq!(span(|span| drop(span.bytes(4, &[0; 8]))).parent_span_id, None);
+    assert_eq!(
+        span(|span| {
+            span.bytes(4, &[0; 8]);
+        })
+        .parent_span_id,
+        None
+    );
 }
 
 #[test]
 fn the_code_of_a_status_is_field_three_and_pieces_merge() {
     let both = span(|span| {
-        span.message(15, |status| drop(status.varint(1, 2).varint(3, 2)));
-        span.message(15, |status| drop(status.text(2, "failed")));
+        span.message(15, |status| {
+            status.varint(1, 2).varint(3, 2);
+        });
+        span.message(15, |status| {
+            status.text(2, "failed");
+        });
         span.message(15, |_| {});
     });
     assert_eq!((both.status_code, both.status_message.as_str()), (StatusCode::Error, "failed"));
-    let old = span(|span| drop(span.message(15, |status| drop(status.varint(1, 2)))));
+    let old = span(|span| {
+        span.message(15, |status| {
+            status.varint(1, 2);
+        });
+    });
     assert_eq!(old.status_code, StatusCode::Unset, "field 1 is no code");
 }
 
@@ -99,7 +115,9 @@ fn numbers_of_later_versions_say_nothing_yet() {
     for number in [-1, 6, 1000] {
         let span = span(|span| {
             let number = i64::from(number).cast_unsigned();
-            span.varint(6, number).message(15, |status| drop(status.varint(3, number)));
+            span.varint(6, number).message(15, |status| {
+                status.varint(3, number);
+            });
         });
         assert_eq!((span.kind, span.status_code), (SpanKind::Unspecified, StatusCode::Unset));
     }
@@ -107,7 +125,13 @@ fn numbers_of_later_versions_say_nothing_yet() {
 
 #[test]
 fn only_the_low_byte_of_the_flags_is_trace_flags() {
-    assert_eq!(span(|span| drop(span.fixed32(16, 0xffff_ff03))).trace_flags, 3);
+    assert_eq!(
+        span(|span| {
+            span.fixed32(16, 0xffff_ff03);
+        })
+        .trace_flags,
+        3
+    );
 }
 
 #[test]
@@ -122,7 +146,9 @@ fn times_that_are_missing_or_turned_give_no_duration() {
         (1, u64::MAX, (1, u64::MAX - 1)),
         (u64::MAX, u64::MAX, (i64::MAX, 0)),
     ] {
-        let span = span(|span| drop(span.fixed64(7, start).fixed64(8, end)));
+        let span = span(|span| {
+            span.fixed64(7, start).fixed64(8, end);
+        });
         assert_eq!((span.start_time_nanos, span.duration_nanos), expected, "{start} {end}");
     }
 }
@@ -133,7 +159,9 @@ fn events_keep_their_order_and_their_attributes() {
         for (name, nanos) in [("b", u64::MAX), ("a", 7), ("", 0)] {
             span.message(11, |event| {
                 event.message(3, |pair| {
-                    pair.text(1, name).message(2, |any| drop(any.varint(3, 1)));
+                    pair.text(1, name).message(2, |any| {
+                        any.varint(3, 1);
+                    });
                 });
                 event.text(2, name).fixed64(1, nanos);
             });
@@ -152,7 +180,9 @@ fn a_fault_inside_names_its_way() {
         let body = body(|scope| {
             scope.message(2, |_| {}).message(2, |span| {
                 // Field 1 of a KeyValue is text, of an event a time, of a link an id.
-                span.message(field, |_| {}).message(field, |inner| drop(inner.fixed32(2, 1)));
+                span.message(field, |_| {}).message(field, |inner| {
+                    inner.fixed32(2, 1);
+                });
             });
         });
         let error = decode_both(Route::OtlpTraces, &body, &mut Scratch::default()).unwrap_err();

@@ -120,6 +120,8 @@ def free_port():
 class Server:
     """`inrush serve` on free loopback ports, in a folder of its own."""
 
+    stop_seconds = 30
+
     def __init__(self, folder, http="127.0.0.1:0", data="inrush-data"):
         self.folder = pathlib.Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -148,6 +150,7 @@ class Server:
                 break
         else:
             raise AssertionError(f"inrush ended at start with {self.child.wait()}: {''.join(said)}")
+        self.said = said
         self.http = self._address(said, "listening")
         self.admin = self._address(said, "admin")
         self.url = f"http://{self.http}"
@@ -174,7 +177,7 @@ class Server:
 
     def stop(self):
         """SIGTERM; afterwards everything acknowledged is in Parquet."""
-        equal(terminate(self.child), 0, "exit code of inrush after SIGTERM")
+        equal(terminate(self.child, self.stop_seconds), 0, "exit code of inrush after SIGTERM")
 
     def kill(self):
         self.child.kill()

@@ -64,15 +64,16 @@ pub(super) fn walk(
     arena: &mut Arena,
     progress: &mut Progress,
 ) -> io::Result<Walked> {
+    let arrival_nanos = progress.clock.now().wall_nanos;
     let mut walk = Walk {
         body,
         scratch,
         arena,
-        arrival_nanos: progress.clock.now().wall_nanos,
+        arrival_nanos,
         fields: body.fields.clone(),
         walked: Walked {
             verdict: Verdict::default(),
-            summary: Summary::new(body.route),
+            summary: Summary::new(body.route, arrival_nanos),
             coded_size: 0,
             payload_size: 0,
             fault: None,

@@ -265,6 +265,9 @@ impl Check {
                 }
                 if let Some(kind) = request::resembles(&start)
                     && matches!(cause, Cause::Content(_))
+                    && body
+                        .codings
+                        .is_ok_and(|codings| request::outermost(codings).0[0].name() != kind)
                 {
                     writeln!(out, "    note: it begins like {kind}")?;
                 }
@@ -303,7 +306,7 @@ impl Check {
             Err(Refusal::Cause(cause)) => return Answer::Refused(cause),
             Err(Refusal::Large) => return Answer::Refused(Cause::PayloadTooLarge),
         };
-        let mut summary = Summary::new(route);
+        let mut summary = Summary::new(route, arrival_nanos);
         let walked = ingest::walk(&envelope, bytes, limit, arena, scratch, &mut summary);
         // What the store would meet behind the acknowledgement.
         if walked.is_err() {
@@ -367,6 +370,15 @@ impl Check {
                     && kind != coding.0[0].name()
                 {
                     writeln!(out, "    note: it begins like {kind}")?;
+                }
+                let plain = envelope(body.route, Codings::IDENTITY, 0, &body.fields);
+                let decoded = decode::decode(&plain, coded, &mut self.scratch, &mut Validating);
+                if let Ok(verdict) = decoded
+                    && verdict.kept() > 0
+                    && verdict.rejected == 0
+                {
+                    let what = words::kept(&verdict);
+                    writeln!(out, "    note: it is not compressed; as it is it holds {what}")?;
                 }
             }
             Cause::Decode(DecodeError { offset, .. }) => {

@@ -57,7 +57,10 @@ pub(super) struct Summary {
     metrics: Names,
     families: Names,
     attributes: Names,
+    /// What a record gets that has no time of its own.
+    arrival_nanos: i64,
     times: Option<(i64, i64)>,
+    untimed: u64,
     open: Open,
     error_spans: u64,
     histograms: [(HistogramKind, u64); 4],
@@ -68,8 +71,10 @@ pub(super) struct Summary {
 }
 
 impl Summary {
-    pub(super) fn new(route: Route) -> Self {
+    pub(super) fn new(route: Route, arrival_nanos: u64) -> Self {
         Self {
+            arrival_nanos: i64::try_from(arrival_nanos).unwrap_or(i64::MAX),
+            untimed: 0,
             route,
             resource: 0,
             scope: 0,
@@ -157,6 +162,10 @@ impl Summary {
                 writeln!(out, "    {}", names.words(title))?;
             }
         }
+        if self.untimed > 0 {
+            let records = counted(self.untimed, "record has", "records have");
+            writeln!(out, "    note: {records} no time and would get that of arrival")?;
+        }
         if let Some((first, last)) = self.times {
             if first == last {
                 writeln!(out, "    time: {}", utc(first))?;
@@ -168,6 +177,10 @@ impl Summary {
     }
 
     fn add_time(&mut self, nanos: i64) {
+        if nanos == self.arrival_nanos {
+            self.untimed += 1;
+            return;
+        }
         let (first, last) = self.times.unwrap_or((nanos, nanos));
         self.times = Some((first.min(nanos), last.max(nanos)));
     }

@@ -171,3 +171,84 @@ fn messages_one_after_another_are_one() {
     let body = [bodies::otlp_logs(1, 60), bodies::otlp_logs(2, 70)].concat();
     assert_eq!(validate(&body).unwrap().logs, 130);
 }
+
+fn validate_as(route: Route, payload: &[u8]) -> Result<Verdict, DecodeError> {
+    let envelope = Envelope {
+        route,
+        codings: Codings::IDENTITY,
+        tenant: "tenant",
+        arrival_nanos: 1,
+        fields: RequestFields::EMPTY,
+    };
+    decode(&envelope, payload, &mut Scratch::default(), &mut Validating)
+}
+
+/// A request of one span or metric.
+fn with_item(fill: impl FnOnce(&mut Message)) -> Vec<u8> {
+    let mut request = Message::default();
+    request.message(1, |resource| {
+        resource.message(2, |scope| {
+            scope.message(2, fill);
+        });
+    });
+    request.0
+}
+
+#[test]
+fn typical_spans_and_points_are_whole() {
+    let spans = bodies::otlp_traces(7, 200);
+    assert!((480..540).contains(&(spans.len() / 200)), "{}", spans.len() / 200);
+    let verdict = validate_as(Route::OtlpTraces, &spans).unwrap();
+    assert_eq!((verdict.spans, verdict.rejected), (200, 0));
+    let points = bodies::otlp_metrics(7, 1000);
+    assert!((95..130).contains(&(points.len() / 1000)), "{}", points.len() / 1000);
+    assert_eq!(validate_as(Route::OtlpMetrics, &points).unwrap().samples, 1000);
+}
+
+/// Wherever a value may stand, ten thousand levels end at the limit and leave the stack whole.
+#[test]
+fn depth_bombs_are_refused_wherever_a_value_stands() {
+    let bomb = nested_arrays(10_000);
+    let pair = |message: &mut Message, number: u32| {
+        message.message(number, |pair| {
+            pair.bytes(2, &bomb);
+        });
+    };
+    let spans = [
+        with_item(|span| pair(span, 9)),
+        with_item(|span| {
+            span.message(11, |event| pair(event, 3));
+        }),
+        with_item(|span| {
+            span.message(13, |link| pair(link, 4));
+        }),
+    ];
+    for body in spans {
+        let error = validate_as(Route::OtlpTraces, &body).unwrap_err();
+        assert_eq!(error.fault, Fault::NestingOverLimit);
+    }
+    let mut metrics = vec![with_item(|metric| pair(metric, 12))];
+    // Attributes and exemplars have other numbers in each kind of point; summaries lack the latter.
+    for (member, attributes, exemplars) in
+        [(5, 7, Some(5)), (7, 7, Some(5)), (9, 9, Some(8)), (10, 1, Some(11)), (11, 7, None)]
+    {
+        metrics.push(with_item(|metric| {
+            metric.message(member, |data| {
+                data.message(1, |point| pair(point, attributes));
+            });
+        }));
+        metrics.extend(exemplars.map(|exemplars| {
+            with_item(|metric| {
+                metric.message(member, |data| {
+                    data.message(1, |point| {
+                        point.message(exemplars, |exemplar| pair(exemplar, 7));
+                    });
+                });
+            })
+        }));
+    }
+    for body in metrics {
+        let error = validate_as(Route::OtlpMetrics, &body).unwrap_err();
+        assert_eq!(error.fault, Fault::NestingOverLimit);
+    }
+}

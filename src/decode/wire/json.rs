@@ -3,7 +3,8 @@
 //! Place: under the decoders of JSON protocols. [`split_values`] and [`split_lines`] find where
 //! records begin and end, without parsing them, in memory that does not depend on the body: they
 //! only count braces and follow quotes. [`Document`] then turns one record, which is bounded, into
-//! simd-json's tape. So a body of 64 MiB of `[0,0,0…` costs a walk and no tape of 1 GiB.
+//! simd-json's tape. So a body of 64 MiB of `[0,0,0…` costs a walk and no tape of 1 GiB. [`Reader`] is
+//! the other way, for protocols that say which members there are: no splitting and no tape.
 //!
 //! ```text
 //! body     [ {"a":1} , {"b":[2]} , "text" ]      {"c":3}{"d":4}      {"e":5}\n{"f":6}\r\n
@@ -13,9 +14,11 @@
 #![deny(clippy::indexing_slicing)]
 
 mod document;
+mod reader;
 mod scan;
 
 pub use document::{Document, Fault as DocumentFault, batch_member};
+pub use reader::{ReadError, Reader, Str, key};
 
 use std::ops::Range;
 

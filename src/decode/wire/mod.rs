@@ -6,3 +6,4 @@ pub mod json;
 pub mod number;
 pub mod protobuf;
 pub mod scan;
+mod scan_text;

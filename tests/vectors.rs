@@ -1,0 +1,271 @@
+//! Golden vectors: what real senders sent comes out as the rows that independent libraries read in it.
+//! `tests/vectors/README.md` says who made which.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a panic is how a test fails")]
+
+mod support;
+
+use inrush::batch::Validating;
+use inrush::batch::record::Temporality;
+use inrush::content::{self, Arena};
+use inrush::decode::{DecodeError, Scratch, Verdict, decode};
+use inrush::envelope::{Coding, Codings, Envelope, FieldId, RequestFields, Route};
+use serde_json::{Value, json};
+use support::ARRIVAL_NANOS;
+use support::record::{OwnedValue, Pairs, Record, Recording};
+
+/// Body and rows of one vector, with the route it was sent to.
+struct Vector {
+    name: &'static str,
+    route: Route,
+    body: &'static [u8],
+    rows: &'static str,
+}
+
+macro_rules! vector {
+    ($name:literal, $route:ident) => {
+        Vector {
+            name: $name,
+            route: Route::$route,
+            body: include_bytes!(concat!("vectors/", $name)),
+            rows: include_str!(concat!("vectors/", $name, ".rows")),
+        }
+    };
+}
+
+const VECTORS: [Vector; 9] = [
+    vector!("opentelemetry-python-logs-all.protobuf.gz", OtlpLogs),
+    vector!("opentelemetry-python-traces-all.protobuf.gz", OtlpTraces),
+    vector!("opentelemetry-python-metrics-all.protobuf.gz", OtlpMetrics),
+    vector!("opentelemetry-js-logs-all.protobuf.gz", OtlpLogs),
+    vector!("opentelemetry-js-traces-all.protobuf.gz", OtlpTraces),
+    vector!("opentelemetry-js-metrics-all.protobuf.gz", OtlpMetrics),
+    vector!("opentelemetry-js-logs-all.json", OtlpLogs),
+    vector!("opentelemetry-js-traces-all.json", OtlpTraces),
+    vector!("opentelemetry-js-metrics-all.json", OtlpMetrics),
+];
+
+impl Vector {
+    fn is_json(&self) -> bool {
+        self.name.ends_with(".json")
+    }
+
+    fn payload(&self) -> Vec<u8> {
+        let coding = if self.is_json() { Coding::Identity } else { Coding::Gzip };
+        let mut arena = Arena::default();
+        content::decode(Codings::one(coding), self.body, &mut arena, 1 << 20).unwrap().to_vec()
+    }
+
+    fn decode(&self, payload: &[u8]) -> Result<(Verdict, Vec<Record>), DecodeError> {
+        let media = if self.is_json() { "application/json" } else { "application/x-protobuf" };
+        let mut fields = Vec::new();
+        assert!(RequestFields::push(&mut fields, FieldId::ContentType, media.as_bytes()));
+        let envelope = Envelope {
+            route: self.route,
+            codings: Codings::IDENTITY,
+            tenant: "tenant",
+            arrival_nanos: ARRIVAL_NANOS,
+            fields: RequestFields::new(&fields),
+        };
+        let mut recording = Recording::default();
+        let mut scratch = Scratch::default();
+        let filled = decode(&envelope, payload, &mut scratch, &mut recording);
+        let validated = decode(&envelope, payload, &mut scratch, &mut Validating);
+        assert_eq!(filled, validated, "{}: the sink must not change the verdict", self.name);
+        let verdict = filled?;
+        Ok((verdict, recording.finish(&verdict)))
+    }
+}
+
+fn hex(id: &[u8]) -> String {
+    id.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn pairs(pairs: &Pairs) -> Value {
+    Value::Object(pairs.iter().map(|(key, inner)| (key.clone(), value(inner))).collect())
+}
+
+fn value(owned: &OwnedValue) -> Value {
+    match owned {
+        OwnedValue::Empty => Value::Null,
+        OwnedValue::Text(text) => json!(text),
+        OwnedValue::Bool(bool) => json!(bool),
+        OwnedValue::Int(int) => json!(int),
+        OwnedValue::Double(double) => json!(f64::from_bits(double.0)),
+        OwnedValue::Bytes(bytes) => json!({ "bytes": hex(bytes) }),
+        OwnedValue::Array(values) => Value::Array(values.iter().map(value).collect()),
+        OwnedValue::Map(map) => pairs(map),
+        OwnedValue::Json(text) => serde_json::from_str(text).unwrap(),
+    }
+}
+
+fn merge(base: &Value, more: Value) -> Value {
+    let mut object = base.as_object().unwrap().clone();
+    object.extend(more.as_object().unwrap().clone());
+    Value::Object(object)
+}
+
+/// Each record with all that it belongs to, in the form of the rows.
+fn rows(records: &[Record]) -> Vec<Value> {
+    let double = |bits: support::record::Bits| f64::from_bits(bits.0);
+    let mut rows = Vec::new();
+    let (mut resource, mut scope, mut series) = (json!({}), json!({}), json!({}));
+    for record in records {
+        match record {
+            Record::Resource { attributes, .. } => {
+                resource = json!({ "resource": pairs(attributes) });
+            }
+            Record::Scope { name, version, attributes, .. } => {
+                let own = json!({
+                    "scope": name, "version": version, "scope_attributes": pairs(attributes),
+                });
+                scope = merge(&resource, own);
+            }
+            Record::Log(log) => rows.push(merge(
+                &scope,
+                json!({
+                    "row": "log", "time": log.time_nanos, "observed": log.observed_time_nanos,
+                    "trace_id": log.trace_id.map(|id| hex(&id)),
+                    "span_id": log.span_id.map(|id| hex(&id)), "flags": log.trace_flags,
+                    "severity_text": log.severity_text, "severity_number": log.severity_number,
+                    "body": value(&log.body), "attributes": pairs(&log.attributes),
+                    "event_name": log.event_name,
+                }),
+            )),
+            Record::Span(span) => {
+                let events: Vec<Value> = span
+                    .events
+                    .iter()
+                    .map(|event| {
+                        json!({
+                            "time": event.time_nanos, "name": event.name,
+                            "attributes": pairs(&event.attributes),
+                        })
+                    })
+                    .collect();
+                let links: Vec<Value> = span
+                    .links
+                    .iter()
+                    .map(|link| {
+                        json!({
+                            "trace_id": link.trace_id.map(|id| hex(&id)),
+                            "span_id": link.span_id.map(|id| hex(&id)),
+                            "trace_state": link.trace_state, "attributes": pairs(&link.attributes),
+                        })
+                    })
+                    .collect();
+                rows.push(merge(
+                    &scope,
+                    json!({
+                        "row": "span", "trace_id": hex(&span.trace_id),
+                        "span_id": hex(&span.span_id),
+                        "parent_span_id": span.parent_span_id.map(|id| hex(&id)),
+                        "trace_state": span.trace_state, "flags": span.trace_flags,
+                        "name": span.name, "kind": span.kind.name(),
+                        "start": span.start_time_nanos, "duration": span.duration_nanos,
+                        "attributes": pairs(&span.attributes), "events": events, "links": links,
+                        "status": span.status_code.name(), "status_message": span.status_message,
+                    }),
+                ));
+            }
+            Record::FullSeries(own) => {
+                let temporality = match own.temporality {
+                    Temporality::Unspecified => "Unspecified",
+                    Temporality::Delta => "Delta",
+                    Temporality::Cumulative => "Cumulative",
+                };
+                let own = json!({
+                    "name": own.name, "unit": own.unit, "description": own.description,
+                    "type": own.metric_type.name(), "temporality": temporality,
+                    "monotonic": own.is_monotonic, "labels": pairs(&own.labels),
+                });
+                series = merge(&scope, own);
+            }
+            Record::Sample(sample) => rows.push(merge(
+                &series,
+                json!({
+                    "row": "sample", "time": sample.time_nanos, "start": sample.start_time_nanos,
+                    "flags": sample.flags, "value": double(sample.value), "int": sample.value_int,
+                }),
+            )),
+            Record::Exemplar { time_nanos, value, trace_id, span_id, attributes } => {
+                rows.push(merge(
+                    &series,
+                    json!({
+                        "row": "exemplar", "time": time_nanos, "value": double(*value),
+                        "trace_id": trace_id.map(|id| hex(&id)),
+                        "span_id": span_id.map(|id| hex(&id)), "attributes": pairs(attributes),
+                    }),
+                ));
+            }
+            Record::Histogram(own) => {
+                let common = json!({
+                    "row": "histogram", "kind": own.kind.name(), "time": own.time_nanos,
+                    "start": own.start_time_nanos, "flags": own.flags,
+                    "count": double(own.count), "sum": own.sum.map(double),
+                    "min": own.min.map(double), "max": own.max.map(double),
+                });
+                let special = match own.kind.name() {
+                    "classic" => {
+                        let bounds: Vec<f64> =
+                            own.bounds.iter().map(|bound| f64::from_bits(bound.0)).collect();
+                        json!({ "bounds": bounds, "counts": own.bucket_counts })
+                    }
+                    _ => json!({
+                        "scale": own.scale, "zero_count": double(own.zero_count),
+                        "zero_threshold": double(own.zero_threshold),
+                        "positive": [json!(own.positive_offset), json!(own.positive_counts)],
+                        "negative": [json!(own.negative_offset), json!(own.negative_counts)],
+                    }),
+                };
+                rows.push(merge(&merge(&series, common), special));
+            }
+            other => panic!("no row for {other:?}"),
+        }
+    }
+    rows
+}
+
+fn sorted(rows: impl IntoIterator<Item = Value>) -> Vec<String> {
+    let mut lines: Vec<String> = rows.into_iter().map(|row| row.to_string()).collect();
+    lines.sort();
+    lines
+}
+
+#[test]
+fn vectors_decode_to_their_rows() {
+    for vector in &VECTORS {
+        let (verdict, records) = vector.decode(&vector.payload()).unwrap();
+        let expected = vector.rows.lines().map(|line| serde_json::from_str(line).unwrap());
+        let expected = sorted(expected);
+        assert!(!expected.is_empty());
+        assert_eq!(verdict.kept(), expected.len() as u64, "{}", vector.name);
+        let found = sorted(rows(&records));
+        for (found, expected) in found.iter().zip(&expected) {
+            assert_eq!(found, expected, "{}", vector.name);
+        }
+        assert_eq!(found.len(), expected.len(), "{}", vector.name);
+    }
+}
+
+/// A body that breaks off is refused, or is a shorter body; a kind of sink changes nothing in that.
+#[test]
+fn vectors_cut_anywhere_are_refused_alike_by_both_passes() {
+    for vector in &VECTORS {
+        let payload = vector.payload();
+        let whole = vector.decode(&payload).unwrap().0.kept();
+        let mut refused = 0;
+        for end in 0..payload.len() {
+            match vector.decode(&payload[..end]) {
+                Ok((verdict, _)) => {
+                    assert!(verdict.kept() <= whole, "{} cut at {end}", vector.name)
+                }
+                Err(error) => {
+                    assert!(error.offset <= end as u64, "{} cut at {end}", vector.name);
+                    refused += 1;
+                }
+            }
+        }
+        assert!(refused > payload.len() / 2, "{}: {refused}", vector.name);
+    }
+}
