@@ -135,6 +135,14 @@ fn main() {
             "otlp_metrics" => {
                 (Route::OtlpMetrics, Some(("prost", prost::<ExportMetricsServiceRequest>)))
             }
+            "otlp_json_logs" => {
+                assert!(RequestFields::push(
+                    &mut fields,
+                    FieldId::ContentType,
+                    b"application/json"
+                ));
+                (Route::OtlpLogs, Some(("serde_json", serde_json_value)))
+            }
             // No decoder that stands alone: `perf/run` puts a server that stores beside it.
             "exposition" => (Route::ImportPrometheus, None),
             _ => (Route::JsonLogs, Some(("serde_json", serde_json_value))),

@@ -12,6 +12,7 @@
 mod bodies;
 mod bodies_exposition;
 mod bodies_json;
+mod bodies_otlp_json;
 
 use std::fs;
 use std::io::Write;
@@ -54,6 +55,10 @@ const REMOTE_WRITE_2: &[(&str, &str)] = &[
     ("User-Agent", "Prometheus/3.5.0"),
 ];
 const OTLP: &[(&str, &str)] = &[PROTOBUF, ("User-Agent", "OTel-OTLP-Exporter-Go/1.38.0")];
+const OTLP_JSON: &[(&str, &str)] = &[
+    ("Content-Type", "application/json"),
+    ("User-Agent", "OTel-OTLP-Exporter-JavaScript/0.208.0"),
+];
 const JSON: &[(&str, &str)] =
     &[("Content-Type", "application/json"), ("User-Agent", "Vector/0.50")];
 const EXPOSITION: &[(&str, &str)] = &[("Content-Type", "text/plain; version=0.0.4")];
@@ -167,6 +172,26 @@ const KINDS: &[Kind] = &[
         coding: None,
         count: 192,
         make: |seed| bodies::otlp_metrics(1000 + seed, OTLP_POINTS),
+        rival: None,
+    },
+    Kind {
+        name: "otlp_json_logs-identity-cold",
+        path: "/v1/logs",
+        records: OTLP_RECORDS,
+        headers: OTLP_JSON,
+        coding: None,
+        count: 192,
+        make: |seed| bodies_otlp_json::otlp_logs(2 * seed + 1001, OTLP_RECORDS),
+        rival: None,
+    },
+    Kind {
+        name: "otlp_json_logs-gzip-cold",
+        path: "/v1/logs",
+        records: OTLP_RECORDS,
+        headers: OTLP_JSON,
+        coding: Some("gzip"),
+        count: 192,
+        make: |seed| bodies_otlp_json::otlp_logs(2 * seed + 1001, OTLP_RECORDS),
         rival: None,
     },
     Kind {

@@ -13,6 +13,8 @@ mod bodies;
 mod bodies_exposition;
 #[path = "../perf/bodies_json.rs"]
 mod bodies_json;
+#[path = "../perf/bodies_otlp_json.rs"]
+mod bodies_otlp_json;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::backtrace::Backtrace;
@@ -133,6 +135,7 @@ fn requests(key: &str) -> Vec<Body> {
             ("/v1/logs", protobuf, bodies::otlp_logs(7, records)),
             ("/v1/traces", protobuf, bodies::otlp_traces(7, records)),
             ("/v1/metrics", protobuf, bodies::otlp_metrics(7, records)),
+            ("/v1/logs", json, bodies_otlp_json::otlp_logs(7, records)),
             ("/json/logs", json, bodies_json::json_logs(7, records)),
             // One block each: a body that is cut is another matter.
             ("/api/v1/import/prometheus", text, bodies_exposition::exposition(7, 7, records)),
