@@ -155,6 +155,7 @@ impl<'a, S: RecordSink> Walk<'a, '_, S> {
                             .map_err(|error| error.within("histograms", Some(histogram_index)))?;
                     self.sink.histogram(&histogram);
                     self.sink.keep();
+                    self.verdict.values += self.scratch.value_count();
                     self.verdict.histograms += 1;
                     histogram_index += 1;
                 }
