@@ -24,8 +24,11 @@ use std::time::{Duration, Instant};
 use inrush::batch::Validating;
 use inrush::content::{self, Arena};
 use inrush::decode::{Scratch, decode};
-use inrush::envelope::{Coding, Codings, Envelope, RequestFields, Route};
+use inrush::envelope::{Coding, Codings, Envelope, FieldId, RequestFields, Route};
+use inrush::limits;
 use messages::opentelemetry::proto::collector::logs::v1::ExportLogsServiceRequest;
+use messages::opentelemetry::proto::collector::metrics::v1::ExportMetricsServiceRequest;
+use messages::opentelemetry::proto::collector::trace::v1::ExportTraceServiceRequest;
 use messages::prometheus::WriteRequest;
 use prost::Message;
 
@@ -34,6 +37,7 @@ use prost::Message;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const LIMIT: usize = 64 * 1024 * 1024;
+const REMOTE_WRITE_2_TYPE: &[u8] = b"application/x-protobuf;proto=io.prometheus.write.v2.Request";
 const PASSES: usize = 15;
 const SECONDS_MAX: u64 = 3;
 
@@ -62,6 +66,39 @@ fn read(folder: &Path, count: usize, suffix: &str) -> Vec<Vec<u8>> {
     (0..count).map(|index| fs::read(folder.join(format!("{index:03}.{suffix}"))).unwrap()).collect()
 }
 
+type Rival = Option<(&'static str, fn(&[u8]))>;
+
+fn prost<M: Message + Default>(payload: &[u8]) {
+    drop(black_box(M::decode(payload).unwrap()));
+}
+
+fn serde_json_value(payload: &[u8]) {
+    drop(black_box(serde_json::from_slice::<serde_json::Value>(payload).unwrap()));
+}
+
+/// The walk over one payload, answering how many records it holds. A body that is cut at line ends is
+/// walked as the server does it, block by block; the family that is open at a cut is left out, it costs
+/// a line a block.
+fn walk(envelope: &Envelope<'_>, payload: &[u8], scratch: &mut Scratch) -> u64 {
+    let mut rest = payload;
+    let mut records = 0;
+    loop {
+        let mut size = rest.len();
+        if envelope.route.is_cut() && size > limits::BLOCK_SIZE_MAX {
+            let block = rest.get(..limits::BLOCK_SIZE_MAX).unwrap_or_default();
+            size = block.iter().rposition(|&byte| byte == b'\n').map_or(size, |place| place + 1);
+        }
+        let (block, after) = rest.split_at(size);
+        let verdict = decode(envelope, block, scratch, &mut Validating).unwrap();
+        assert_eq!(verdict.rejected, 0);
+        records += verdict.kept() - verdict.metadata;
+        rest = after;
+        if rest.is_empty() {
+            return records;
+        }
+    }
+}
+
 fn main() {
     let folder = PathBuf::from(std::env::args().nth(1).expect("decode_cost DIR"));
     let only = std::env::args().nth(2);
@@ -76,12 +113,39 @@ fn main() {
         let (records, count) = (number("records"), number("bodies"));
         let bodies = read(&folder.join(name), count, "body");
         let payloads = read(&folder.join(name), count, "payload");
-        let (route, rival) = match name.split('-').next().unwrap() {
-            "remote_write" => (Route::RemoteWrite, "prost"),
-            "otlp_logs" => (Route::OtlpLogs, "prost"),
+        let rivals = match kind["has_rival_bodies"].as_bool() {
+            Some(true) => read(&folder.join(name), count, "rival"),
+            _ => payloads.clone(),
+        };
+        let mut fields = Vec::new();
+        let (route, rival): (_, Rival) = match name.split('-').next().unwrap() {
+            "remote_write" => (Route::RemoteWrite, Some(("prost", prost::<WriteRequest>))),
+            "remote_write_2" => {
+                assert!(RequestFields::push(
+                    &mut fields,
+                    FieldId::ContentType,
+                    REMOTE_WRITE_2_TYPE
+                ));
+                (Route::RemoteWrite, Some(("prost of 1.0", prost::<WriteRequest>)))
+            }
+            "otlp_logs" => (Route::OtlpLogs, Some(("prost", prost::<ExportLogsServiceRequest>))),
+            "otlp_traces" => {
+                (Route::OtlpTraces, Some(("prost", prost::<ExportTraceServiceRequest>)))
+            }
+            "otlp_metrics" => {
+                (Route::OtlpMetrics, Some(("prost", prost::<ExportMetricsServiceRequest>)))
+            }
+            "otlp_json_logs" => {
+                assert!(RequestFields::push(
+                    &mut fields,
+                    FieldId::ContentType,
+                    b"application/json"
+                ));
+                (Route::OtlpLogs, Some(("serde_json", serde_json_value)))
+            }
             // No decoder that stands alone: `perf/run` puts a server that stores beside it.
-            "exposition" => (Route::ImportPrometheus, "none"),
-            _ => (Route::JsonLogs, "serde_json"),
+            "exposition" => (Route::ImportPrometheus, None),
+            _ => (Route::JsonLogs, Some(("serde_json", serde_json_value))),
         };
         let codings = match kind["coding"].as_str().unwrap() {
             "gzip" => Codings::one(Coding::Gzip),
@@ -97,27 +161,24 @@ fn main() {
             codings: Codings::IDENTITY,
             tenant: "perf",
             arrival_nanos: 1_767_225_600_000_000_000,
-            fields: RequestFields::EMPTY,
+            fields: RequestFields::new(&fields),
         };
         let mut scratch = Scratch::default();
         let validate = measure(&payloads, records, |payload| {
-            let verdict = decode(&envelope, payload, &mut scratch, &mut Validating).unwrap();
-            assert_eq!(verdict.kept() - verdict.metadata, records as u64);
+            assert_eq!(walk(&envelope, payload, &mut scratch), records as u64);
         });
         // What the server does: each payload comes out of the decompressor straight into the walk.
         let both = measure(&bodies, records, |body| {
             let payload = content::decode(codings, body, &mut arena, LIMIT).unwrap();
-            black_box(decode(&envelope, payload, &mut scratch, &mut Validating).unwrap());
+            black_box(walk(&envelope, payload, &mut scratch));
         });
         let checksum = measure(&bodies, records, |body| {
             black_box(crc32c::crc32c(body));
         });
-        let rival_cost = measure(&payloads, records, |payload| match route {
-            Route::RemoteWrite => drop(black_box(WriteRequest::decode(payload).unwrap())),
-            Route::ImportPrometheus => {}
-            Route::OtlpLogs => drop(black_box(ExportLogsServiceRequest::decode(payload).unwrap())),
-            _ => drop(black_box(serde_json::from_slice::<serde_json::Value>(payload).unwrap())),
-        });
+        let (rival, rival_cost) = match rival {
+            Some((rival, work)) => (rival, measure(&rivals, records, work)),
+            None => ("none", 0.0),
+        };
         let line = serde_json::json!({
             "name": name, "rival": rival, "rival_ns": rival_cost, "content_ns": content,
             "validate_ns": validate, "content_and_validate_ns": both, "checksum_ns": checksum,

@@ -2,7 +2,7 @@
 //! scripts that send them.
 //!
 //! `make_bodies DIR KEY [--quick]`. One folder a body kind: `NNN.body` as sent, `NNN.payload` decoded
-//! (for `decode_cost`), `wrk.lua`. The same arguments make the same bytes.
+//! (for `decode_cost`), `NNN.rival` where a rival reads another form of it, `wrk.lua`. The same arguments make the same bytes.
 //!
 //! *cold*: many bodies with seeds of their own, so that series and texts are new for as long as the
 //! set lasts. *warm*: few bodies, and for remote write the same series in all of them.
@@ -12,6 +12,7 @@
 mod bodies;
 mod bodies_exposition;
 mod bodies_json;
+mod bodies_otlp_json;
 
 use std::fs;
 use std::io::Write;
@@ -24,9 +25,13 @@ use flate2::write::GzEncoder;
 const SAMPLES: usize = 2_000;
 /// A few batches of the SDKs' 512, as a collector's exporter joins them.
 const OTLP_RECORDS: usize = 500;
+/// What a collector's batch of metrics holds by default is 8,192; SDKs send less.
+const OTLP_POINTS: usize = 2_000;
 const JSON_RECORDS: usize = 1_000;
-/// A small scrape; far below one block.
+/// A scrape that one block holds.
 const LINES: usize = 2_000;
+/// One that is cut into three blocks or more.
+const LINES_CUT: usize = 12_000;
 
 struct Kind {
     name: &'static str,
@@ -37,12 +42,23 @@ struct Kind {
     /// Distinct bodies.
     count: usize,
     make: fn(u64) -> Vec<u8>,
+    /// What the rival decoder gets, where it is not the payload.
+    rival: Option<fn(u64) -> Vec<u8>>,
 }
 
 const PROTOBUF: (&str, &str) = ("Content-Type", "application/x-protobuf");
 const REMOTE_WRITE: &[(&str, &str)] =
     &[PROTOBUF, ("X-Prometheus-Remote-Write-Version", "0.1.0"), ("User-Agent", "Prometheus/3.5.0")];
+const REMOTE_WRITE_2: &[(&str, &str)] = &[
+    ("Content-Type", "application/x-protobuf;proto=io.prometheus.write.v2.Request"),
+    ("X-Prometheus-Remote-Write-Version", "2.0.0"),
+    ("User-Agent", "Prometheus/3.5.0"),
+];
 const OTLP: &[(&str, &str)] = &[PROTOBUF, ("User-Agent", "OTel-OTLP-Exporter-Go/1.38.0")];
+const OTLP_JSON: &[(&str, &str)] = &[
+    ("Content-Type", "application/json"),
+    ("User-Agent", "OTel-OTLP-Exporter-JavaScript/0.208.0"),
+];
 const JSON: &[(&str, &str)] =
     &[("Content-Type", "application/json"), ("User-Agent", "Vector/0.50")];
 const EXPOSITION: &[(&str, &str)] = &[("Content-Type", "text/plain; version=0.0.4")];
@@ -56,6 +72,7 @@ const KINDS: &[Kind] = &[
         coding: Some("snappy"),
         count: 16,
         make: |seed| bodies::remote_write_of(1, seed, SAMPLES),
+        rival: None,
     },
     Kind {
         name: "remote_write-cold",
@@ -65,6 +82,27 @@ const KINDS: &[Kind] = &[
         coding: Some("snappy"),
         count: 192,
         make: |seed| bodies::remote_write(1000 + seed, SAMPLES),
+        rival: None,
+    },
+    Kind {
+        name: "remote_write_2-warm",
+        path: "/api/v1/write",
+        records: SAMPLES,
+        headers: REMOTE_WRITE_2,
+        coding: Some("snappy"),
+        count: 16,
+        make: |seed| bodies::remote_write_2_of(1, seed, SAMPLES),
+        rival: Some(|seed| bodies::remote_write_of(1, seed, SAMPLES)),
+    },
+    Kind {
+        name: "remote_write_2-cold",
+        path: "/api/v1/write",
+        records: SAMPLES,
+        headers: REMOTE_WRITE_2,
+        coding: Some("snappy"),
+        count: 192,
+        make: |seed| bodies::remote_write_2(1000 + seed, SAMPLES),
+        rival: Some(|seed| bodies::remote_write(1000 + seed, SAMPLES)),
     },
     Kind {
         name: "otlp_logs-gzip-warm",
@@ -74,6 +112,7 @@ const KINDS: &[Kind] = &[
         coding: Some("gzip"),
         count: 16,
         make: |seed| bodies::otlp_logs(seed, OTLP_RECORDS),
+        rival: None,
     },
     Kind {
         name: "otlp_logs-gzip-cold",
@@ -83,6 +122,7 @@ const KINDS: &[Kind] = &[
         coding: Some("gzip"),
         count: 192,
         make: |seed| bodies::otlp_logs(1000 + seed, OTLP_RECORDS),
+        rival: None,
     },
     Kind {
         name: "otlp_logs-identity-cold",
@@ -92,6 +132,67 @@ const KINDS: &[Kind] = &[
         coding: None,
         count: 192,
         make: |seed| bodies::otlp_logs(1000 + seed, OTLP_RECORDS),
+        rival: None,
+    },
+    Kind {
+        name: "otlp_traces-gzip-cold",
+        path: "/v1/traces",
+        records: OTLP_RECORDS,
+        headers: OTLP,
+        coding: Some("gzip"),
+        count: 192,
+        make: |seed| bodies::otlp_traces(1000 + seed, OTLP_RECORDS),
+        rival: None,
+    },
+    Kind {
+        name: "otlp_traces-identity-cold",
+        path: "/v1/traces",
+        records: OTLP_RECORDS,
+        headers: OTLP,
+        coding: None,
+        count: 192,
+        make: |seed| bodies::otlp_traces(1000 + seed, OTLP_RECORDS),
+        rival: None,
+    },
+    Kind {
+        name: "otlp_metrics-gzip-cold",
+        path: "/v1/metrics",
+        records: OTLP_POINTS,
+        headers: OTLP,
+        coding: Some("gzip"),
+        count: 192,
+        make: |seed| bodies::otlp_metrics(1000 + seed, OTLP_POINTS),
+        rival: None,
+    },
+    Kind {
+        name: "otlp_metrics-identity-cold",
+        path: "/v1/metrics",
+        records: OTLP_POINTS,
+        headers: OTLP,
+        coding: None,
+        count: 192,
+        make: |seed| bodies::otlp_metrics(1000 + seed, OTLP_POINTS),
+        rival: None,
+    },
+    Kind {
+        name: "otlp_json_logs-identity-cold",
+        path: "/v1/logs",
+        records: OTLP_RECORDS,
+        headers: OTLP_JSON,
+        coding: None,
+        count: 192,
+        make: |seed| bodies_otlp_json::otlp_logs(2 * seed + 1001, OTLP_RECORDS),
+        rival: None,
+    },
+    Kind {
+        name: "otlp_json_logs-gzip-cold",
+        path: "/v1/logs",
+        records: OTLP_RECORDS,
+        headers: OTLP_JSON,
+        coding: Some("gzip"),
+        count: 192,
+        make: |seed| bodies_otlp_json::otlp_logs(2 * seed + 1001, OTLP_RECORDS),
+        rival: None,
     },
     Kind {
         name: "json_logs-identity-warm",
@@ -101,6 +202,7 @@ const KINDS: &[Kind] = &[
         coding: None,
         count: 16,
         make: |seed| bodies_json::json_logs(2 * seed + 1, JSON_RECORDS),
+        rival: None,
     },
     Kind {
         name: "json_logs-identity-cold",
@@ -110,6 +212,7 @@ const KINDS: &[Kind] = &[
         coding: None,
         count: 192,
         make: |seed| bodies_json::json_logs(2 * seed + 1001, JSON_RECORDS),
+        rival: None,
     },
     Kind {
         name: "json_logs-gzip-cold",
@@ -119,24 +222,57 @@ const KINDS: &[Kind] = &[
         coding: Some("gzip"),
         count: 192,
         make: |seed| bodies_json::json_logs(2 * seed + 1001, JSON_RECORDS),
+        rival: None,
     },
     Kind {
-        name: "exposition-warm",
+        name: "exposition-identity-warm",
         path: "/api/v1/import/prometheus",
         records: LINES,
         headers: EXPOSITION,
         coding: None,
         count: 16,
         make: |seed| bodies_exposition::exposition(1, seed, LINES),
+        rival: None,
     },
     Kind {
-        name: "exposition-cold",
+        name: "exposition-identity-cold",
         path: "/api/v1/import/prometheus",
         records: LINES,
         headers: EXPOSITION,
         coding: None,
         count: 192,
         make: |seed| bodies_exposition::exposition(1000 + seed, seed, LINES),
+        rival: None,
+    },
+    Kind {
+        name: "exposition-gzip-cold",
+        path: "/api/v1/import/prometheus",
+        records: LINES,
+        headers: EXPOSITION,
+        coding: Some("gzip"),
+        count: 192,
+        make: |seed| bodies_exposition::exposition(1000 + seed, seed, LINES),
+        rival: None,
+    },
+    Kind {
+        name: "exposition-cut-identity-cold",
+        path: "/api/v1/import/prometheus",
+        records: LINES_CUT,
+        headers: EXPOSITION,
+        coding: None,
+        count: 48,
+        make: |seed| bodies_exposition::exposition(1000 + seed, seed, LINES_CUT),
+        rival: None,
+    },
+    Kind {
+        name: "exposition-cut-gzip-cold",
+        path: "/api/v1/import/prometheus",
+        records: LINES_CUT,
+        headers: EXPOSITION,
+        coding: Some("gzip"),
+        count: 48,
+        make: |seed| bodies_exposition::exposition(1000 + seed, seed, LINES_CUT),
+        rival: None,
     },
 ];
 
@@ -211,6 +347,9 @@ fn main() {
             body_size += body.len();
             fs::write(folder.join(format!("{index:03}.payload")), &payload).unwrap();
             fs::write(folder.join(format!("{index:03}.body")), &body).unwrap();
+            if let Some(rival) = kind.rival {
+                fs::write(folder.join(format!("{index:03}.rival")), rival(index as u64)).unwrap();
+            }
         }
         fs::write(folder.join("wrk.lua"), wrk_script(kind, count, &key)).unwrap();
         list.push(serde_json::json!({
@@ -218,6 +357,7 @@ fn main() {
             "records": kind.records,
             "bodies": count,
             "coding": kind.coding.unwrap_or("identity"),
+            "has_rival_bodies": kind.rival.is_some(),
             "payload_bytes_per_record": payload_size / (count * kind.records),
             "body_bytes_per_record": body_size / (count * kind.records),
             "body_bytes": body_size / count,

@@ -184,6 +184,8 @@ fn every_vector_is_read_by_a_test() {
     let text: String = tests.iter().map(|path| fs::read_to_string(path).unwrap()).collect();
     for entry in fs::read_dir(vectors).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
-        assert!(text.contains(&name), "no test reads tests/vectors/{name}");
+        // Rows are read with the vector that they belong to.
+        let vector = name.strip_suffix(".rows").unwrap_or(&name);
+        assert!(text.contains(vector), "no test reads tests/vectors/{name}");
     }
 }

@@ -218,7 +218,7 @@ FROM read_parquet('inrush-data/store/spans/*/*.parquet');
 
 CREATE OR REPLACE VIEW otel_logs AS
 SELECT
-    Timestamp, date_trunc('second', Timestamp) AS TimestampTime, TraceId, SpanId, CAST(TraceFlags AS UTINYINT) AS TraceFlags,
+    Timestamp, date_trunc('second', Timestamp::TIMESTAMPTZ) AS TimestampTime, TraceId, SpanId, CAST(TraceFlags AS UTINYINT) AS TraceFlags,
     SeverityText, CAST(greatest(SeverityNumber, 0) AS UTINYINT) AS SeverityNumber, ServiceName, Body, ResourceSchemaUrl,
     ResourceAttributes, ScopeSchemaUrl, ScopeName, ScopeVersion, ScopeAttributes, LogAttributes, EventName, Tenant
 FROM read_parquet('inrush-data/store/logs/*/*.parquet');

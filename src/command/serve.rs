@@ -129,7 +129,8 @@ fn write_announcement(
     let Some(address) = started.http.first() else { return Ok(()) };
     writeln!(
         out,
-        "endpoints   POST /api/v1/write (Prometheus remote write)  /v1/logs (OTLP)  /json/logs"
+        "endpoints   POST /api/v1/write (Prometheus remote write)  /api/v1/import/prometheus\n            \
+         /v1/logs /v1/traces /v1/metrics (OTLP)  /json/logs"
     )?;
     match &started.first_key {
         Some(key) => {

@@ -111,8 +111,8 @@ pub(super) fn walk(
                     block.copy_within(size..filled, 0);
                     filled -= size;
                 }
-                Err((cause, place)) => {
-                    walk.walked.fault = Some((cause, place));
+                Err(fault) => {
+                    walk.walked.fault = Some(*fault);
                     return Ok(walk.walked);
                 }
             }
@@ -125,12 +125,12 @@ pub(super) fn walk(
 
 impl Walk<'_> {
     /// Takes the whole lines of a full block, or all of the last one. Answers how many bytes.
-    fn block(&mut self, text: &[u8], is_last: bool) -> Result<usize, (Cause, Option<Place>)> {
+    fn block(&mut self, text: &[u8], is_last: bool) -> Result<usize, Box<(Cause, Option<Place>)>> {
         let before = self.walked.payload_size;
         let moved = |mut error: DecodeError| {
             let place = Place::around("payload", text, error.offset, before);
             error.offset += before;
-            (Cause::Decode(error), Some(place))
+            Box::new((Cause::Decode(error), Some(place)))
         };
         let size = ingest::block_end(text, is_last).map_err(moved)?;
         let text = text.get(..size).unwrap_or_default();
@@ -139,15 +139,15 @@ impl Walk<'_> {
         let limit = BLOCK_SIZE_MAX;
         let refused = |refusal| match refusal {
             Refusal::Cause(Cause::Decode(error)) => moved(error),
-            Refusal::Cause(cause) => (cause, None),
-            Refusal::Large => (Cause::Internal, None),
+            Refusal::Cause(cause) => Box::new((cause, None)),
+            Refusal::Large => Box::new((Cause::Internal, None)),
         };
         let (arena, scratch) = (&mut *self.arena, &mut *self.scratch);
         let mut verdict = ingest::walk(&envelope, text, limit, arena, scratch, &mut Validating)
             .map_err(refused)?;
         let summary = &mut self.walked.summary;
         ingest::walk(&envelope, text, limit, arena, scratch, summary)
-            .map_err(|_| (Cause::Internal, None))?;
+            .map_err(|_| Box::new((Cause::Internal, None)))?;
         let mut fields = self.body.fields.clone();
         let open_family = scratch.exposition.open_family();
         if !open_family.is_empty() {

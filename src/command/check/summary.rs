@@ -23,12 +23,14 @@ struct Different {
 impl Different {
     const COUNT_MAX: usize = 8 << 20;
 
-    fn add(&mut self, hash: u64) {
+    /// Whether it is a new one.
+    fn add(&mut self, hash: u64) -> bool {
         if self.hashes.len() < Self::COUNT_MAX {
-            self.hashes.insert(hash);
-        } else if !self.hashes.contains(&hash) {
-            self.is_over = true;
+            return self.hashes.insert(hash);
         }
+        let is_new = !self.hashes.contains(&hash);
+        self.is_over |= is_new;
+        is_new
     }
 
     fn words(&self, one: &str, many: &str) -> String {
@@ -242,9 +244,10 @@ impl RecordSink for Summary {
         let mut hasher = DefaultHasher::new();
         (self.resource, self.scope, series.name, series.unit, series.metric_type).hash(&mut hasher);
         hash_attributes(series.labels, &mut hasher);
-        self.series.add(hasher.finish());
-        self.metrics.add(&series.name.lossy());
-        self.add_keys(series.labels);
+        if self.series.add(hasher.finish()) {
+            self.metrics.add(&series.name.lossy());
+            self.add_keys(series.labels);
+        }
     }
 
     fn sample(&mut self, sample: &Sample) {
