@@ -481,3 +481,30 @@ fn several_shards_share_the_connections() {
     assert!(server.stop().success());
     assert_eq!(rows(&data, Table::Logs).len(), 30);
 }
+
+#[test]
+fn a_body_of_two_bytes_an_event_is_refused_before_it_grows() {
+    let folder = folder();
+    let data = folder.path().join("data");
+    let server = Server::start(&data, &[]);
+    let span = otlp::trace::v1::Span {
+        trace_id: vec![1; 16],
+        span_id: vec![2; 8],
+        events: vec![otlp::trace::v1::span::Event::default(); 2_000_000],
+        ..Default::default()
+    };
+    let body = otlp::collector::trace::v1::ExportTraceServiceRequest {
+        resource_spans: vec![otlp::trace::v1::ResourceSpans {
+            scope_spans: vec![otlp::trace::v1::ScopeSpans {
+                spans: vec![span],
+                ..Default::default()
+            }],
+            ..Default::default()
+        }],
+    };
+    let headers = [("Content-Type", "application/x-protobuf"), ("Content-Encoding", "gzip")];
+    let reply = server.post("/v1/traces", &headers, &gzip(&body.encode_to_vec()));
+    assert_eq!(reply.status, 400);
+    assert!(reply.text().contains("too many records or values"), "{}", reply.text());
+    assert!(server.stop().success());
+}

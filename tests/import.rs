@@ -299,6 +299,55 @@ fn many_large_bodies_at_once_stay_within_the_bound_and_are_all_there() {
 }
 
 #[test]
+fn bodies_that_wait_for_the_journal_keep_their_own_family() {
+    let folder = folder();
+    let data = folder.path().join("data");
+    // Small enough that bodies wait for the store in the middle.
+    let server = Server::start(
+        &data,
+        &[("INRUSH_JOURNAL_MAX_SIZE", "132MiB"), ("INRUSH_LIMITS_BODY_MEMORY", "100MiB")],
+    );
+    let threads: Vec<_> = (0..24)
+        .map(|number| {
+            let mut stream = server.connect();
+            std::thread::spawn(move || {
+                let family = format!("own_{number}");
+                let mut body = format!("# TYPE {family} counter\n# HELP {family} help {number}\n");
+                for line in 0..24_000 {
+                    body.push_str(&format!(
+                        "{family}_total{{pad=\"{:-<180}\"}} {line}\n",
+                        line % 50
+                    ));
+                }
+                body.push_str(&format!("# UNIT {family} unit{number}\n"));
+                let headers: &[(&str, &str)] =
+                    if number % 2 == 0 { &[("Content-Encoding", "zstd")] } else { &[] };
+                let body = if headers.is_empty() { body.into() } else { zstd(body.as_bytes()) };
+                // A refused body's connection may be closed while it is sent.
+                let _ = stream.write_all(&request("POST", PATH, headers, &body));
+                read_reply(&mut stream).map_or(0, |reply| reply.status)
+            })
+        })
+        .collect();
+    let statuses: Vec<u16> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
+    assert!(statuses.iter().all(|status| [204, 503].contains(status)), "{statuses:?}");
+    let acknowledged = statuses.iter().filter(|&&status| status == 204).count();
+    assert!(acknowledged > 0, "{statuses:?}");
+    server.wait_until_stored();
+    let mut whole = 0;
+    for row in rows(&data, Table::MetricMetadata) {
+        let number = row["MetricFamily"].as_str().unwrap().strip_prefix("own_").unwrap().to_owned();
+        assert_eq!(row["Help"], format!("help {number}"));
+        if row["Unit"] != "" {
+            assert_eq!(row["Unit"], format!("unit{number}"));
+            whole += 1;
+        }
+    }
+    assert!(whole >= acknowledged, "{whole} {statuses:?}");
+    assert!(server.stop().success());
+}
+
+#[test]
 fn a_sender_that_dies_and_a_server_that_is_killed_leave_whole_blocks_once() {
     let folder = folder();
     let data = folder.path().join("data");

@@ -69,6 +69,10 @@ pub enum Fault {
     PathLabelNotBase64,
     /// Request: a percent sign without two hexadecimal digits.
     PercentEncodingInvalid,
+    /// Remote write: a 1.0 message under the name of 2.0.
+    RemoteWriteIs1,
+    /// Remote write: a 2.0 message under the name of 1.0.
+    RemoteWriteIs2,
     /// Remote write 2.0: the first symbol is not the empty text.
     SymbolZeroNotEmpty,
     /// Remote write 2.0: more symbols than the limit.
@@ -128,6 +132,12 @@ impl Fault {
             Self::PathLabelNotBase64 => "a label of the path is not base64",
             Self::PercentEncodingInvalid => {
                 "a percent sign is not followed by two hexadecimal digits"
+            }
+            Self::RemoteWriteIs1 => {
+                "the body is a remote write 1.0 message, but its media type says 2.0"
+            }
+            Self::RemoteWriteIs2 => {
+                "the body is a remote write 2.0 message, but its media type says 1.0"
             }
             Self::SymbolZeroNotEmpty => "the first symbol is not the empty text",
             Self::SymbolCountOverLimit => "the request has too many symbols",

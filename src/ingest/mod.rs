@@ -405,6 +405,13 @@ pub fn walk<S: RecordSink>(
     scratch: &mut decode::Scratch,
     sink: &mut S,
 ) -> Result<Verdict, Refusal> {
+    if envelope.route == Route::RemoteWrite
+        && envelope.codings == Codings::one(Coding::Snappy)
+        && content::sniff::is_snappy_framed(body)
+    {
+        // The protocol has blocks only; Prometheus refuses this as well.
+        return Err(Refusal::Cause(Cause::Content(ContentError::Corrupt { offset: 0 })));
+    }
     let payload_limit = route::payload_limit(envelope.route);
     let payload = match content::decode(envelope.codings, body, arena, limit.min(payload_limit)) {
         Ok(payload) => payload,

@@ -18,6 +18,8 @@ use crate::decode::{DecodeError, Fault, Verdict};
 
 const TIMESERIES: u32 = tag(1, LENGTH);
 const METADATA: u32 = tag(3, LENGTH);
+const SYMBOLS_OF_2: u32 = tag(4, LENGTH);
+const SERIES_OF_2: u32 = tag(5, LENGTH);
 const WRITE_REQUEST: Known = Known::fields(&[1, 3]);
 
 const SAMPLES: u32 = tag(2, LENGTH);
@@ -81,6 +83,10 @@ impl<'a, S: RecordSink> Walk<'a, '_, S> {
                     self.metadata(metadata)
                         .map_err(|error| error.within("metadata", Some(metadata_index)))?;
                     metadata_index += 1;
+                }
+                // What a 2.0 message has; passed over, all of it would be lost with a success.
+                SYMBOLS_OF_2 | SERIES_OF_2 => {
+                    return Err(DecodeError::at(Fault::RemoteWriteIs2, request.offset()));
                 }
                 other => request.skip(other, WRITE_REQUEST)?,
             }

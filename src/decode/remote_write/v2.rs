@@ -33,6 +33,9 @@ use crate::limits;
 const SYMBOLS: u32 = tag(4, LENGTH);
 const TIMESERIES: u32 = tag(5, LENGTH);
 const REQUEST: Known = Known::fields(&[4, 5]);
+/// What a 1.0 message has in their place.
+const SERIES_OF_1: u32 = tag(1, LENGTH);
+const METADATA_OF_1: u32 = tag(3, LENGTH);
 
 const SAMPLES: u32 = tag(2, LENGTH);
 const HISTOGRAMS: u32 = tag(3, LENGTH);
@@ -91,6 +94,10 @@ fn read_table(payload: &[u8], table: &mut Table) -> Result<(), DecodeError> {
             None => return Ok(()),
             Some(SYMBOLS) => table.read_one(request.message()?)?,
             Some(TIMESERIES) => drop(request.bytes()?),
+            // Reserved so that the versions can be told apart.
+            Some(SERIES_OF_1 | METADATA_OF_1) => {
+                return Err(DecodeError::at(Fault::RemoteWriteIs1, request.offset()));
+            }
             Some(other) => request.skip(other, REQUEST)?,
         }
     }
