@@ -92,6 +92,12 @@ pub const NESTING_DEPTH_MAX: usize = 64;
 pub const JSON_RECORD_SIZE_MAX: usize = MIB;
 /// Nodes of one JSON record's tape, 24 bytes each.
 pub const JSON_RECORD_NODE_COUNT_MAX: usize = 64 * KIB;
+/// What a record weighs in columns, in values of eight bytes, besides its lists…
+pub const RECORD_WEIGHT: u64 = 8;
+/// …and an event or a link of a span: time, name, a map of attributes.
+pub const EVENT_WEIGHT: u64 = 16;
+/// All that one body may weigh: 128 MiB of columns. Two million records, or half a million events.
+pub const BODY_WEIGHT_MAX: u64 = 16 * 1024 * 1024;
 /// Labels of one remote-write series; the largest that real exporters make have below a hundred.
 pub const LABEL_COUNT_MAX: usize = KIB;
 /// Labels that a request adds to each of its series: its path and query hold them.

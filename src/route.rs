@@ -181,7 +181,7 @@ fn place(path: &str) -> Option<Place> {
             }
             // The Pushgateway's form carries labels in the path.
             let rest = path.strip_prefix(Route::ImportPrometheus.path())?;
-            if !rest.starts_with("/metrics/") {
+            if !rest.starts_with('/') {
                 return None;
             }
             Place::Ingest(Route::ImportPrometheus)
@@ -189,10 +189,10 @@ fn place(path: &str) -> Option<Place> {
     })
 }
 
-/// What stands in the path behind the route's own: the Pushgateway's labels.
+/// The Pushgateway's labels in the path behind the route's own; other paths below it carry nothing.
 #[must_use]
-pub fn path_behind(route: Route, path: &str) -> &str {
-    path.strip_prefix(route.path()).unwrap_or_default()
+pub fn path_labels(route: Route, path: &str) -> &str {
+    path.strip_prefix(route.path()).filter(|rest| rest.starts_with("/metrics/")).unwrap_or_default()
 }
 
 /// Whether an OPTIONS request is a browser's question before the real one.
@@ -295,13 +295,15 @@ pub fn codings(route: Route, fields: &Fields<'_>) -> Result<Codings, CodingError
 
 /// All names under which senders mean a coding, in any case.
 fn coding(name: &[u8]) -> Option<Coding> {
-    const NAMES: [(&[u8], Coding); 11] = [
+    const NAMES: [(&[u8], Coding); 12] = [
         (b"gzip", Coding::Gzip),
         (b"snappy", Coding::Snappy),
         (b"zstd", Coding::Zstd),
         (b"deflate", Coding::Deflate),
         (b"identity", Coding::Identity),
         (b"none", Coding::Identity),
+        // The Collector's name for the framed format; both are told apart by their first bytes.
+        (b"x-snappy-framed", Coding::Snappy),
         (b"x-gzip", Coding::Gzip),
         (b"zlib", Coding::Deflate),
         (b"x-deflate", Coding::Deflate),

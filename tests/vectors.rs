@@ -291,7 +291,8 @@ fn remote_write_payload(body: &[u8]) -> Vec<u8> {
     content::decode(Codings::one(Coding::Snappy), body, &mut arena, 1 << 20).unwrap().to_vec()
 }
 
-/// Values and sums by their bits, as a stale marker is one NaN among others.
+/// Values, sums and thresholds by their bits: a stale marker is one NaN among others, and the JSON reader
+/// rounds 1e-128.
 fn remote_write_rows(records: &[Record]) -> Vec<Value> {
     let bits = |bits: support::record::Bits| json!(format!("{:016x}", bits.0));
     let double = |bits: support::record::Bits| f64::from_bits(bits.0);
@@ -316,7 +317,7 @@ fn remote_write_rows(records: &[Record]) -> Vec<Value> {
                     "row": "histogram", "time": own.time_nanos, "start": own.start_time_nanos,
                     "count": double(own.count), "sum": own.sum.map(bits), "scale": own.scale,
                     "zero_count": double(own.zero_count),
-                    "zero_threshold": double(own.zero_threshold),
+                    "zero_threshold": bits(own.zero_threshold),
                     "positive": [json!(own.positive_offset), json!(own.positive_counts)],
                     "negative": [json!(own.negative_offset), json!(own.negative_counts)],
                     "custom_bounds": own.custom_bounds, "hint": own.reset_hint,

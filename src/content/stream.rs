@@ -286,6 +286,8 @@ struct Zstd {
     context: DCtx<'static>,
     /// Inside a frame.
     is_open: bool,
+    /// The library holds output back. It takes calls that can move nothing for a fault.
+    has_output: bool,
     tally: Tally,
 }
 
@@ -295,7 +297,7 @@ impl Zstd {
         // Fails for values out of range only, and then the library's own limit holds.
         let _ = context.set_parameter(DParameter::WindowLogMax(23));
         let _ = context.reset(ResetDirective::SessionOnly);
-        Self { context, is_open: false, tally: Tally::default() }
+        Self { context, is_open: false, has_output: false, tally: Tally::default() }
     }
 
     fn step(
@@ -315,6 +317,10 @@ impl Zstd {
                 self.tally.begin_member()?;
                 self.is_open = true;
             }
+            if space.is_empty() || rest.is_empty() && !self.has_output {
+                break;
+            }
+            let room = space.len();
             let (mut from, mut to) = (InBuffer::around(rest), OutBuffer::around(space));
             let hint = self
                 .context
@@ -324,6 +330,7 @@ impl Zstd {
             done.read += read;
             done.written += written;
             self.tally.read += read as u64;
+            self.has_output = written == room;
             if hint == 0 {
                 self.is_open = false;
             } else if read == 0 && written == 0 {

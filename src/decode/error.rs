@@ -55,6 +55,8 @@ pub enum Fault {
     JsonNotARecord,
     /// A media type that is clearly something else.
     MediaTypeWrong,
+    /// More records and values in one body than a follower can hold.
+    WeightOverLimit,
     /// Text: a line longer than the limit.
     LineOverLimit,
     /// Request: `timestamp` is not an integer.
@@ -118,6 +120,7 @@ impl Fault {
             Self::JsonSyntax => "the JSON text has a character that cannot stand here",
             Self::JsonNotARecord => "expected a JSON object or an array of objects",
             Self::MediaTypeWrong => "the media type is not one this endpoint reads",
+            Self::WeightOverLimit => "the body holds too many records or values; send smaller ones",
             Self::LineOverLimit => "a line is longer than 256 KiB",
             Self::TimestampNotAnInteger => "the argument timestamp is not an integer",
             Self::ExtraLabelWithoutEquals => "an extra_label has no equals sign",

@@ -27,6 +27,9 @@ pub struct Verdict {
     pub histograms: u64,
     pub exemplars: u64,
     pub metadata: u64,
+    /// Values that records bring besides themselves: buckets, bounds, quantiles; an event or a link
+    /// stands for [`crate::limits::EVENT_WEIGHT`] of them.
+    pub values: u64,
     /// Records that were refused while the rest was kept.
     pub rejected: u64,
     /// Why the first of them was refused, and where it stood in the payload.
@@ -47,8 +50,15 @@ impl Verdict {
         self.histograms += other.histograms;
         self.exemplars += other.exemplars;
         self.metadata += other.metadata;
+        self.values += other.values;
         self.rejected += other.rejected;
         self.first_reject = self.first_reject.or(other.first_reject);
+    }
+
+    /// What the records take in columns, in values of eight bytes. The wire can say most of it in two
+    /// bytes a piece, so it is bounded apart from the body's size.
+    pub const fn weight(&self) -> u64 {
+        crate::limits::RECORD_WEIGHT * (self.kept() + self.rejected) + self.values
     }
 
     #[cold]

@@ -57,6 +57,9 @@ pub struct Cut {
     ticket: Option<Ticket>,
     /// The block was found good: where it ends, and what it holds.
     checked: Option<(usize, Verdict)>,
+    /// The metadata lines of the family that is open where the block ends. Kept here, as a block may
+    /// wait while the shard checks other bodies.
+    open_family: Vec<u8>,
 }
 
 /// What became of a block.
@@ -83,6 +86,7 @@ impl Cut {
             verdict: Verdict::default(),
             ticket: None,
             checked: None,
+            open_family: Vec::new(),
         }
     }
 
@@ -113,14 +117,14 @@ impl Cut {
     }
 
     /// The envelope of the next block: the base, and the family that is open.
-    fn carry(&mut self, open_family: &[u8]) {
+    fn carry(&mut self) {
         let mut envelope = std::mem::take(&mut self.envelope);
         envelope.clear();
         if let Some(base) = parse_envelope(&self.base) {
             let mut fields = base.fields.as_bytes().to_vec();
-            if !open_family.is_empty() {
-                // Where it does not fit the block goes without; its rows are the same.
-                let _ = RequestFields::push(&mut fields, FieldId::OpenFamily, open_family);
+            if !self.open_family.is_empty() {
+                // Where it does not fit the block goes without; its samples are the same.
+                let _ = RequestFields::push(&mut fields, FieldId::OpenFamily, &self.open_family);
             }
             let fields = RequestFields::new(&fields);
             encode_envelope(&crate::envelope::Envelope { fields, ..base }, &mut envelope);
@@ -194,7 +198,7 @@ impl Ingest {
         cut.offset += end as u64;
         cut.verdict.add(&verdict);
         cut.checked = None;
-        cut.carry(self.decode_scratch.exposition.open_family());
+        cut.carry();
         if cut.is_coded {
             let text = block.as_mut_slice();
             let left = text.len() - end;
@@ -234,6 +238,8 @@ impl Ingest {
             validate(&cut.envelope, &text[..end], BLOCK_SIZE_MAX, &mut self.arena, scratch);
         match checked {
             Ok(mut verdict) => {
+                cut.open_family.clear();
+                cut.open_family.extend_from_slice(self.decode_scratch.exposition.open_family());
                 if let Some((_, place)) = &mut verdict.first_reject {
                     *place += cut.offset;
                 }

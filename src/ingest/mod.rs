@@ -22,7 +22,7 @@ use crate::batch::{RecordSink, Validating};
 use crate::buffer::{AlignedBuffer, Pool, PoolError};
 use crate::content::{self, Arena, ContentError};
 use crate::counters::TenantCounters;
-use crate::decode::{self, Verdict};
+use crate::decode::{self, DecodeError, Fault, Verdict};
 use crate::envelope::{Coding, Codings, Envelope, FieldId, RequestFields, Route};
 use crate::http::head::RequestHead;
 use crate::http::http1::framing::BodyFraming;
@@ -342,7 +342,7 @@ pub fn keep_fields(head: &RequestHead<'_>, route: Route, into: &mut Vec<u8>) -> 
         }
     }
     if route == Route::ImportPrometheus {
-        let path = route::path_behind(route, head.path);
+        let path = route::path_labels(route, head.path);
         let query = head.query.unwrap_or_default();
         decode::exposition::check_request(Some(query.as_bytes()), path.as_bytes())
             .map_err(Cause::Decode)?;
@@ -415,8 +415,13 @@ pub fn walk<S: RecordSink>(
     if payload.len() > payload_limit {
         return Err(Refusal::Cause(Cause::PayloadTooLarge));
     }
-    decode::decode(envelope, payload, scratch, sink)
-        .map_err(|error| Refusal::Cause(Cause::Decode(error)))
+    let verdict = decode::decode(envelope, payload, scratch, sink)
+        .map_err(|error| Refusal::Cause(Cause::Decode(error)))?;
+    if verdict.weight() > limits::BODY_WEIGHT_MAX {
+        let error = DecodeError::at(Fault::WeightOverLimit, payload.len() as u64);
+        return Err(Refusal::Cause(Cause::Decode(error)));
+    }
+    Ok(verdict)
 }
 
 /// The same, for the large-body threads, with room for the largest payload.

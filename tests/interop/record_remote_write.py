@@ -91,7 +91,7 @@ def histogram_row(message):
     return {
         "row": "histogram", "time": message.timestamp * MILLI, "start": message.start_timestamp * MILLI,
         "count": float(message.count_int if is_integer else message.count_float),
-        "sum": bits(message.sum), "scale": message.schema, "zero_threshold": message.zero_threshold,
+        "sum": bits(message.sum), "scale": message.schema, "zero_threshold": bits(message.zero_threshold),
         "zero_count": float(message.zero_count_int if is_integer else message.zero_count_float),
         "positive": side("positive"), "negative": side("negative"),
         "custom_bounds": list(message.custom_values), "hint": message.reset_hint,

@@ -63,6 +63,8 @@ pub fn check_request(query: Option<&[u8]>, path_rest: &[u8]) -> Result<(), Decod
     request::check(query, path_rest)
 }
 
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// Walks one block: whole lines, the last with or without its newline.
 pub fn decode<S: RecordSink>(
     envelope: &Envelope<'_>,
@@ -97,6 +99,11 @@ pub fn decode<S: RecordSink>(
             return Err(DecodeError::at(Fault::LineOverLimit, offset as u64));
         }
         let line = line.strip_suffix(b"\r").unwrap_or(line);
+        if offset == 0 && line.starts_with(BYTE_ORDER_MARK) {
+            // Editors of one system put it in front of text.
+            rest = payload.get(BYTE_ORDER_MARK.len()..).unwrap_or_default();
+            continue;
+        }
         let start = line::skip_blanks(line, 0);
         match line.get(start) {
             None => {}

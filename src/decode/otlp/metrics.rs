@@ -197,7 +197,7 @@ fn check_data(
 /// Counts a point and its exemplars, or its rejection; exemplars of a rejected point go with it.
 #[inline]
 fn check_point(kind: Kind, point: Reader<'_>, verdict: &mut Verdict) -> Result<(), DecodeError> {
-    let Judged { exemplars, fault } = points::check(kind, point)?;
+    let Judged { exemplars, values, fault } = points::check(kind, point)?;
     match fault {
         None => {
             if kind == Kind::Number {
@@ -206,6 +206,7 @@ fn check_point(kind: Kind, point: Reader<'_>, verdict: &mut Verdict) -> Result<(
                 verdict.histograms += 1;
             }
             verdict.exemplars += exemplars;
+            verdict.values += values as u64;
         }
         Some(cause) => verdict.count_reject(cause, point.offset()),
     }

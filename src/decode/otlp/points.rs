@@ -101,6 +101,8 @@ pub(super) enum Kind {
 /// What the check says of a point whose bytes are whole.
 pub(super) struct Judged {
     pub(super) exemplars: u64,
+    /// Elements of all its lists.
+    pub(super) values: usize,
     pub(super) fault: Option<RejectCause>,
 }
 
@@ -110,19 +112,21 @@ pub(super) fn check(kind: Kind, point: Reader<'_>) -> Result<Judged, DecodeError
     match kind {
         Kind::Number => {
             let number = NumberPoint::read::<true>(point)?;
-            Ok(Judged { exemplars: number.exemplars, fault: None })
+            Ok(Judged { exemplars: number.exemplars, values: 0, fault: None })
         }
         Kind::Classic => {
             let classic = ClassicPoint::read::<true>(point, |_| {}, |_| {})?;
-            Ok(Judged { exemplars: classic.exemplars, fault: classic.fault() })
+            let values = classic.lists.bounds + classic.lists.counts;
+            Ok(Judged { exemplars: classic.exemplars, values, fault: classic.fault() })
         }
         Kind::Exponential => {
             let exponential = ExponentialPoint::read::<true>(point, |_| {}, |_| {})?;
-            Ok(Judged { exemplars: exponential.exemplars, fault: exponential.fault() })
+            let values = exponential.positive.counts + exponential.negative.counts;
+            Ok(Judged { exemplars: exponential.exemplars, values, fault: exponential.fault() })
         }
         Kind::Summary => {
             let summary = SummaryPoint::read::<true>(point, |_| {})?;
-            Ok(Judged { exemplars: 0, fault: summary.fault() })
+            Ok(Judged { exemplars: 0, values: 2 * summary.quantiles, fault: summary.fault() })
         }
     }
 }

@@ -13,6 +13,7 @@ use crate::decode::wire::protobuf::{
 };
 use crate::decode::{DecodeError, Verdict};
 use crate::envelope::Envelope;
+use crate::limits;
 
 const TRACE_ID: u32 = tag(1, LENGTH);
 const SPAN_ID: u32 = tag(2, LENGTH);
@@ -144,6 +145,7 @@ fn span<S: RecordSink>(
         status_message: status.message,
     });
     sink.keep();
+    verdict.values += limits::EVENT_WEIGHT * u64::from(event_index + link_index);
     verdict.spans += 1;
     Ok(())
 }

@@ -74,6 +74,13 @@ pub struct Scratch {
     bounds: Vec<f64>,
 }
 
+impl Scratch {
+    /// Values that the histogram read last takes in columns, gaps filled.
+    pub fn value_count(&self) -> u64 {
+        self.negative.width() + self.positive.width() + self.bounds.len() as u64
+    }
+}
+
 /// In what the versions differ.
 #[derive(Clone, Copy)]
 pub struct Rules {
@@ -261,6 +268,11 @@ impl Side {
         }
         let shift = i64::from(schema != SCHEMA_CUSTOM_BOUNDS);
         i32::try_from(self.first_bucket - shift).map_err(|_| Fault::HistogramSpansContradictBuckets)
+    }
+
+    /// Buckets from the first to the last.
+    fn width(&self) -> u64 {
+        self.spans.last().map_or(0, |&(place, length)| u64::from(place) + u64::from(length))
     }
 
     /// Whether every bucket is one of those that so many bounds make.

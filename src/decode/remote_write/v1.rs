@@ -155,6 +155,7 @@ impl<'a, S: RecordSink> Walk<'a, '_, S> {
                             .map_err(|error| error.within("histograms", Some(histogram_index)))?;
                     self.sink.histogram(&histogram);
                     self.sink.keep();
+                    self.verdict.values += self.scratch.value_count();
                     self.verdict.histograms += 1;
                     histogram_index += 1;
                 }
@@ -285,7 +286,8 @@ fn read_sample(mut message: Reader<'_>) -> Result<Sample, WireError> {
     })
 }
 
-/// Milliseconds as nanoseconds; times outside the years 1677 to 2262 stop at their end.
+/// Milliseconds as nanoseconds; times outside the years 1677 to 2262 stop at their end. In 2.0 the records
+/// of such times are rejected; 1.0 knows no refusing of one record, and the whole body is too much.
 #[inline]
 pub fn nanos(milliseconds: i64) -> i64 {
     milliseconds.saturating_mul(NANOS_PER_MILLI)

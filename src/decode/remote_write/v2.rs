@@ -364,6 +364,7 @@ impl<'a, S: RecordSink> Walk<'a, '_, S> {
                 }
                 self.sink.histogram(&histogram);
                 self.sink.keep();
+                self.verdict.values += self.histogram.value_count();
                 self.verdict.histograms += 1;
                 return Ok(());
             }

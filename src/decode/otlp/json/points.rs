@@ -89,6 +89,30 @@ fields! { ExemplarField {
     Attributes = "filteredAttributes",
 } }
 
+impl PointField {
+    /// Whether points of this kind have the field.
+    const fn is_of(self, kind: MetricType) -> bool {
+        let is_number = matches!(kind, MetricType::Gauge | MetricType::Sum);
+        let is_classic = matches!(kind, MetricType::Histogram);
+        let is_exponential = matches!(kind, MetricType::ExponentialHistogram);
+        let is_summary = matches!(kind, MetricType::Summary);
+        match self {
+            Self::Start | Self::Time | Self::Flags | Self::Attributes => true,
+            Self::AsDouble | Self::AsInt | Self::Value => is_number,
+            Self::Count | Self::Sum => !is_number,
+            Self::Min | Self::Max => is_classic || is_exponential,
+            Self::Scale
+            | Self::ZeroCount
+            | Self::ZeroThreshold
+            | Self::Positive
+            | Self::Negative => is_exponential,
+            Self::Exemplars => !is_summary,
+            Self::Bounds | Self::Counts => is_classic,
+            Self::Quantiles => is_summary,
+        }
+    }
+}
+
 /// A value of the `oneof`, still text.
 #[derive(Clone, Copy)]
 enum Number<'a> {
@@ -137,6 +161,8 @@ struct Point<'a> {
     count_count: usize,
     /// Elements of the longest list.
     list_count_max: usize,
+    /// Elements of all lists.
+    value_count: usize,
     is_consistent: bool,
 }
 
@@ -194,7 +220,7 @@ pub fn point<S: RecordSink>(
         scratch.negative_counts.clear();
         scratch.quantiles.clear();
     }
-    let point = read_point::<S>(reader, scratch)?;
+    let point = read_point::<S>(reader, context.metric_type, scratch)?;
     let is_number = matches!(context.metric_type, MetricType::Gauge | MetricType::Sum);
     let is_classic = context.metric_type == MetricType::Histogram;
     let fits = !is_classic
@@ -219,9 +245,8 @@ pub fn point<S: RecordSink>(
     } else {
         verdict.histograms += 1;
     }
-    if context.metric_type != MetricType::Summary {
-        verdict.exemplars += point.exemplar_count;
-    }
+    verdict.exemplars += point.exemplar_count;
+    verdict.values += point.value_count as u64;
     if S::FILLS {
         say(reader.payload(), &point, context, scratch, sink);
     }
@@ -231,6 +256,7 @@ pub fn point<S: RecordSink>(
 #[inline]
 fn read_point<'a, S: RecordSink>(
     reader: &mut Reader<'a>,
+    kind: MetricType,
     scratch: &mut Scratch,
 ) -> Result<Point<'a>, DecodeError> {
     let mut point = Point {
@@ -254,11 +280,17 @@ fn read_point<'a, S: RecordSink>(
         bound_count: 0,
         count_count: 0,
         list_count_max: 0,
+        value_count: 0,
         is_consistent: true,
     };
     let mut is_consistent = true;
-    let mut longest = 0;
-    members(reader, |reader, field| {
+    let (mut longest, mut values) = (0, 0);
+    members(reader, |reader, field: PointField| {
+        if !field.is_of(kind) {
+            // A key that this kind of point does not have is as unknown as any other.
+            reader.check_value(0)?;
+            return Ok(());
+        }
         match field {
             PointField::Start => point.start = reader.number()?,
             PointField::Time => point.time = reader.number()?,
@@ -283,7 +315,9 @@ fn read_point<'a, S: RecordSink>(
                 let counts =
                     if is_positive { &mut scratch.counts } else { &mut scratch.negative_counts };
                 let counts = S::FILLS.then_some(counts);
-                let offset = read_buckets(reader, counts, &mut is_consistent, &mut longest)?;
+                let (offset, found) = read_buckets(reader, counts, &mut is_consistent)?;
+                longest = longest.max(found);
+                values += found;
                 if is_positive {
                     point.positive_offset = offset;
                 } else {
@@ -331,10 +365,12 @@ fn read_point<'a, S: RecordSink>(
                     Ok(())
                 })?;
                 longest = longest.max(found);
+                values += 2 * found;
             }
         }
         Ok(())
     })?;
+    point.value_count = values + point.bound_count + point.count_count;
     point.list_count_max = longest.max(point.bound_count).max(point.count_count);
     point.is_consistent = is_consistent;
     Ok(point)
@@ -345,9 +381,9 @@ fn read_buckets<'a>(
     reader: &mut Reader<'a>,
     mut counts: Option<&mut Vec<f64>>,
     is_consistent: &mut bool,
-    longest: &mut usize,
-) -> Result<&'a [u8], DecodeError> {
+) -> Result<(&'a [u8], usize), DecodeError> {
     let mut offset: &[u8] = b"0";
+    let mut found = 0;
     if let Some(counts) = counts.as_deref_mut() {
         counts.clear();
     }
@@ -355,15 +391,14 @@ fn read_buckets<'a>(
         match field {
             BucketsField::Offset => offset = reader.number()?,
             BucketsField::Counts => {
-                let found = numbers(reader, field.name(), counts.as_deref_mut(), count, |text| {
+                found = numbers(reader, field.name(), counts.as_deref_mut(), count, |text| {
                     *is_consistent &= is_count(text);
                 })?;
-                *longest = found.max(*longest);
             }
         }
         Ok(())
     })?;
-    Ok(offset)
+    Ok((offset, found))
 }
 
 fn read_quantile<'a>(reader: &mut Reader<'a>) -> Result<(&'a [u8], &'a [u8]), DecodeError> {

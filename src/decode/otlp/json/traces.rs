@@ -12,6 +12,7 @@ use crate::batch::{RecordSink, RejectCause};
 use crate::decode::otlp::common::first_known;
 use crate::decode::wire::json::{Reader, Str};
 use crate::decode::{DecodeError, Verdict};
+use crate::limits;
 
 fields! { SpanField {
     TraceId = "traceId",
@@ -92,6 +93,7 @@ fn span<S: RecordSink>(
     let mut flags: &[u8] = b"0";
     let mut status = (0, Str::default());
     let (mut list, mut events, mut links) = (None, None, None);
+    let (mut event_count, mut link_count) = (0, 0);
     members(reader, |reader, field| {
         match field {
             SpanField::TraceId => trace_id = reader.string()?,
@@ -108,8 +110,20 @@ fn span<S: RecordSink>(
             }
             SpanField::Status => status = read_status(reader)?,
             SpanField::Attributes => list = attributes(reader, field.name())?,
-            SpanField::Events => events = each(reader, field.name(), check_event)?,
-            SpanField::Links => links = each(reader, field.name(), check_link)?,
+            SpanField::Events => {
+                event_count = 0;
+                events = each(reader, field.name(), |reader| {
+                    event_count += 1;
+                    check_event(reader)
+                })?;
+            }
+            SpanField::Links => {
+                link_count = 0;
+                links = each(reader, field.name(), |reader| {
+                    link_count += 1;
+                    check_link(reader)
+                })?;
+            }
         }
         Ok(())
     })?;
@@ -118,6 +132,7 @@ fn span<S: RecordSink>(
         sink.reject(RejectCause::IdInvalid);
         return Ok(());
     };
+    verdict.values += limits::EVENT_WEIGHT * (event_count + link_count);
     verdict.spans += 1;
     if S::FILLS {
         let (start, end) = (unsigned(start), unsigned(end));
