@@ -1,7 +1,7 @@
 //! Writes the bodies that `perf/run` sends, in the codings that typical senders use, and the wrk
 //! scripts that send them.
 //!
-//! `make_bodies DIR KEY [--quick]`. One folder a body kind: `NNN.body` as sent, `NNN.payload` decoded
+//! `make_bodies DIR KEY [--quick] [--only KIND]`. One folder a body kind: `NNN.body` as sent, `NNN.payload` decoded
 //! (for `decode_cost`), `NNN.rival` where a rival reads another form of it, `wrk.lua`. The same arguments make the same bytes.
 //!
 //! *cold*: many bodies with seeds of their own, so that series and texts are new for as long as the
@@ -333,9 +333,12 @@ fn main() {
     let mut arguments = std::env::args().skip(1);
     let folder = arguments.next().expect("make_bodies DIR KEY [--quick]");
     let key = arguments.next().expect("make_bodies DIR KEY [--quick]");
-    let quick = arguments.next().is_some();
+    let options: Vec<_> = arguments.collect();
+    let quick = options.iter().any(|option| option == "--quick");
+    let only =
+        options.iter().position(|option| option == "--only").and_then(|at| options.get(at + 1));
     let mut list = Vec::new();
-    for kind in KINDS {
+    for kind in KINDS.iter().filter(|kind| only.is_none_or(|only| kind.name.contains(only))) {
         let count = if quick { kind.count.min(64) } else { kind.count };
         let folder = Path::new(&folder).join(kind.name);
         fs::create_dir_all(&folder).unwrap();

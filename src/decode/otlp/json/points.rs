@@ -233,7 +233,7 @@ pub fn point<S: RecordSink>(
     } else if point.list_count_max > limits::HISTOGRAM_BUCKET_COUNT_MAX {
         Some(RejectCause::OverLimit)
     } else {
-        (!says_nothing && !(fits && point.is_consistent)).then_some(RejectCause::Inconsistent)
+        (!(says_nothing || fits && point.is_consistent)).then_some(RejectCause::Inconsistent)
     };
     if let Some(cause) = cause {
         verdict.count_reject(cause, place);
