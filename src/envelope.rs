@@ -79,12 +79,36 @@ routes! {
     DatadogTracesV07 = 14, Traces, "datadog", "/v0.7/traces";
     Firehose = 15, Logs, "firehose", "/firehose/logs";
     JsonLogs = 16, Logs, "json", "/json/logs";
+    DatadogSketches = 17, Metrics, "datadog", "/datadog/api/beta/sketches";
+    DatadogAgentTraces = 18, Traces, "datadog", "/api/v0.2/traces";
 }
 
 impl Route {
     /// Whether a body is cut at line ends into entries, and so has no bound; the others are one entry.
     pub const fn is_cut(self) -> bool {
         matches!(self, Self::ImportPrometheus)
+    }
+
+    /// What tracers post themselves, without an Agent between: they drop on any refusal.
+    pub const fn is_of_tracers(self) -> bool {
+        matches!(
+            self,
+            Self::DatadogTracesV03
+                | Self::DatadogTracesV04
+                | Self::DatadogTracesV05
+                | Self::DatadogTracesV07
+        )
+    }
+
+    pub const fn is_datadog(self) -> bool {
+        self.is_of_tracers()
+            || matches!(
+                self,
+                Self::DatadogSeriesV1
+                    | Self::DatadogSeriesV2
+                    | Self::DatadogSketches
+                    | Self::DatadogAgentTraces
+            )
     }
 
     pub const fn number(self) -> u16 {
@@ -168,6 +192,26 @@ pub enum FieldId {
     PathLabels = 8,
     /// Exposition: the metadata lines of the family that was open where the body was cut.
     OpenFamily = 9,
+    /// `Datadog-Meta-Lang`: the tracer's language.
+    DatadogLanguage = 10,
+    /// `Datadog-Meta-Lang-Version`
+    DatadogLanguageVersion = 11,
+    /// `Datadog-Meta-Lang-Interpreter`
+    DatadogInterpreter = 12,
+    /// `Datadog-Meta-Tracer-Version`
+    DatadogTracerVersion = 13,
+    /// `Datadog-Container-ID`
+    DatadogContainerId = 14,
+    /// `Datadog-Entity-ID`
+    DatadogEntityId = 15,
+    /// `Datadog-External-Env`
+    DatadogExternalEnv = 16,
+    /// `X-Amz-Firehose-Request-Id`
+    FirehoseRequestId = 17,
+    /// `X-Amz-Firehose-Source-Arn`
+    FirehoseSourceArn = 18,
+    /// `X-Amz-Firehose-Common-Attributes`
+    FirehoseCommonAttributes = 19,
 }
 
 impl FieldId {
@@ -182,6 +226,16 @@ impl FieldId {
             7 => Some(Self::GroundcoverSource),
             8 => Some(Self::PathLabels),
             9 => Some(Self::OpenFamily),
+            10 => Some(Self::DatadogLanguage),
+            11 => Some(Self::DatadogLanguageVersion),
+            12 => Some(Self::DatadogInterpreter),
+            13 => Some(Self::DatadogTracerVersion),
+            14 => Some(Self::DatadogContainerId),
+            15 => Some(Self::DatadogEntityId),
+            16 => Some(Self::DatadogExternalEnv),
+            17 => Some(Self::FirehoseRequestId),
+            18 => Some(Self::FirehoseSourceArn),
+            19 => Some(Self::FirehoseCommonAttributes),
             _ => None,
         }
     }
@@ -196,6 +250,24 @@ impl FieldId {
                 ("x-groundcover-env-type", Self::GroundcoverEnvType),
                 ("x-groundcover-cluster", Self::GroundcoverCluster),
                 ("x-groundcover-source", Self::GroundcoverSource),
+            ],
+            Route::Firehose => &[
+                ("x-amz-firehose-request-id", Self::FirehoseRequestId),
+                ("x-amz-firehose-source-arn", Self::FirehoseSourceArn),
+                ("x-amz-firehose-common-attributes", Self::FirehoseCommonAttributes),
+            ],
+            Route::DatadogTracesV03
+            | Route::DatadogTracesV04
+            | Route::DatadogTracesV05
+            | Route::DatadogTracesV07 => &[
+                ("content-type", Self::ContentType),
+                ("datadog-meta-lang", Self::DatadogLanguage),
+                ("datadog-meta-lang-version", Self::DatadogLanguageVersion),
+                ("datadog-meta-lang-interpreter", Self::DatadogInterpreter),
+                ("datadog-meta-tracer-version", Self::DatadogTracerVersion),
+                ("datadog-container-id", Self::DatadogContainerId),
+                ("datadog-entity-id", Self::DatadogEntityId),
+                ("datadog-external-env", Self::DatadogExternalEnv),
             ],
             _ => &[("content-type", Self::ContentType)],
         }

@@ -101,12 +101,7 @@ impl Place {
             Self::Ingest(Route::RemoteWrite) => ALLOW_REMOTE_WRITE,
             Self::Ingest(Route::ImportPrometheus) => ALLOW_IMPORT,
             // Java and JavaScript tracers.
-            Self::Ingest(
-                Route::DatadogTracesV03
-                | Route::DatadogTracesV04
-                | Route::DatadogTracesV05
-                | Route::DatadogTracesV07,
-            ) => ALLOW_POST_PUT,
+            Self::Ingest(route) if route.is_of_tracers() => ALLOW_POST_PUT,
             Self::Ingest(_) => ALLOW_POST,
         }
     }
@@ -175,6 +170,8 @@ fn place(path: &str) -> Option<Place> {
         "/api/v1/push" => Place::Ingest(Route::RemoteWrite),
         "/api/v1/series" => Place::Ingest(Route::DatadogSeriesV1),
         "/api/v2/series" => Place::Ingest(Route::DatadogSeriesV2),
+        "/api/beta/sketches" => Place::Ingest(Route::DatadogSketches),
+        "/datadog/api/v0.2/traces" => Place::Ingest(Route::DatadogAgentTraces),
         _ => {
             if let Some(&route) = Route::ALL.iter().find(|route| route.path() == path) {
                 return Some(Place::Ingest(route));
@@ -602,7 +599,9 @@ mod tests {
                     assert_eq!(found, Ok(Endpoint::Ingest(route)), "{}{suffix}", route.path());
                 }
             }
-            for suffix in ["//", "/x", "x", "%2F"] {
+            // Below the import path, every path is one of its own.
+            let below: &[_] = if route.is_cut() { &[] } else { &["//", "/x"] };
+            for suffix in below.iter().chain(&["x", "%2F"]) {
                 let found = request("POST", &format!("{}{suffix}", route.path()));
                 assert_eq!(found, Err(RouteError::NotFound), "{}{suffix}", route.path());
             }
@@ -635,6 +634,8 @@ mod tests {
             ("/api/v1/push", Route::RemoteWrite),
             ("/api/v1/series", Route::DatadogSeriesV1),
             ("/api/v2/series/", Route::DatadogSeriesV2),
+            ("/api/beta/sketches", Route::DatadogSketches),
+            ("/datadog/api/v0.2/traces", Route::DatadogAgentTraces),
             ("/api/v1/import/prometheus/metrics/job/x/instance/y", Route::ImportPrometheus),
         ] {
             assert_eq!(request("POST", path), Ok(Endpoint::Ingest(route)), "{path}");
@@ -653,7 +654,7 @@ mod tests {
             "/v1/profiles",
             "/v1//logs",
             "/V1/logs",
-            "/api/v1/import/prometheus/metricsx",
+            "/api/v1/import/prometheusx",
             "/api/v1/importprometheus",
             "/healthz",
             "/v1%2Flogs",
@@ -669,8 +670,7 @@ mod tests {
     #[test]
     fn put_is_for_tracers_and_exposition() {
         for &route in Route::ALL.iter().filter(|&&route| !is_grpc(route)) {
-            let puts = route.path().ends_with("/traces") && route.protocol() == "datadog"
-                || route == Route::ImportPrometheus;
+            let puts = route.is_of_tracers() || route == Route::ImportPrometheus;
             assert_eq!(request("PUT", route.path()).is_ok(), puts, "{route:?}");
             // vmagent pushes its own metrics by GET.
             assert_eq!(

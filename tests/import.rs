@@ -6,7 +6,6 @@
 #[allow(dead_code, reason = "used in part")]
 mod read_back;
 #[path = "support/server.rs"]
-#[allow(dead_code, reason = "used in part")]
 mod server;
 
 use std::collections::BTreeMap;
@@ -100,13 +99,20 @@ fn value_of(row: &Value) -> f64 {
     f64::from_bits(u64::from_str_radix(row["Value"].as_str().unwrap(), 16).unwrap())
 }
 
+/// Line numbers come back as they went in: small and whole.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "whole and in range")]
+fn number_of(value: f64) -> usize {
+    assert!(value.fract() == 0.0 && (0.0..1e9).contains(&value), "{value}");
+    value as usize
+}
+
 /// The values of every case, in order.
 fn values(data: &Path) -> BTreeMap<String, Vec<usize>> {
     let cases = series_label(data, "case");
     let mut values: BTreeMap<String, Vec<usize>> = BTreeMap::new();
     for row in rows(data, Table::MetricSamples) {
         let case = &cases[row["SeriesId"].as_str().unwrap()];
-        values.entry(case.clone()).or_default().push(value_of(&row) as usize);
+        values.entry(case.clone()).or_default().push(number_of(value_of(&row)));
     }
     for values in values.values_mut() {
         values.sort_unstable();

@@ -175,13 +175,7 @@ impl Ingest {
             return Err(Cause::JournalPoisoned);
         }
         // Datadog tracers drop on any refusal; all other senders keep their data.
-        let drops = matches!(
-            route,
-            Route::DatadogTracesV03
-                | Route::DatadogTracesV04
-                | Route::DatadogTracesV05
-                | Route::DatadogTracesV07
-        );
+        let drops = route.is_of_tracers();
         match Pressure::from_number(self.pressure.load(Ordering::Relaxed)) {
             Pressure::Low => Ok(()),
             Pressure::High | Pressure::Reserve if drops => Ok(()),

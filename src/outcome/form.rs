@@ -46,10 +46,12 @@ impl Form {
             Route::OtlpGrpcLogs | Route::OtlpGrpcTraces | Route::OtlpGrpcMetrics => Self::Text,
             Route::DatadogSeriesV1
             | Route::DatadogSeriesV2
+            | Route::DatadogSketches
             | Route::DatadogTracesV03
             | Route::DatadogTracesV04
             | Route::DatadogTracesV05
-            | Route::DatadogTracesV07 => Self::Datadog,
+            | Route::DatadogTracesV07
+            | Route::DatadogAgentTraces => Self::Datadog,
             Route::Firehose => Self::Firehose,
             Route::JsonLogs => Self::JsonLogs,
         }
@@ -126,7 +128,7 @@ pub(super) fn write_acknowledgement(
             reply.content_type = Some("application/grpc");
             write_otlp_protobuf(verdict, reply);
         }
-        Route::DatadogSeriesV1 => {
+        Route::DatadogSeriesV1 | Route::DatadogSketches => {
             // datadogpy takes the mere presence of `errors` for a failure.
             reply.content_type = Some(JSON);
             reply.body = Body::Static(b"{\"status\":\"ok\"}");
@@ -143,6 +145,10 @@ pub(super) fn write_acknowledgement(
             // A rate below 1 would make tracers drop spans before they reach us.
             reply.content_type = Some(JSON);
             reply.body = Body::Static(b"{\"rate_by_service\":{\"service:,env:\":1}}");
+        }
+        Route::DatadogAgentTraces => {
+            reply.content_type = Some(JSON);
+            reply.body = Body::Static(b"{}");
         }
         Route::Firehose => {
             reply.content_type = Some(JSON);

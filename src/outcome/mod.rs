@@ -198,7 +198,7 @@ fn status(request: &RequestEcho<'_>, cause: &Cause) -> u16 {
         Cause::Acknowledged(_) => match route {
             Some(Route::ImportPrometheus) if request.is_push => 200,
             Some(Route::RemoteWrite | Route::ImportPrometheus) => 204,
-            Some(Route::DatadogSeriesV1 | Route::DatadogSeriesV2) => 202,
+            Some(Route::DatadogSeriesV1 | Route::DatadogSeriesV2 | Route::DatadogSketches) => 202,
             // Firehose and the Java tracer take nothing but 200.
             _ => 200,
         },
@@ -216,15 +216,8 @@ fn status(request: &RequestEcho<'_>, cause: &Cause) -> u16 {
         Cause::Route(RouteError::MethodNotAllowed { .. }) => 405,
         Cause::Coding(_) => match route {
             // Agents retry a 415 for ever and drop on 400.
-            Some(
-                Route::DatadogSeriesV1
-                | Route::DatadogSeriesV2
-                | Route::DatadogTracesV03
-                | Route::DatadogTracesV04
-                | Route::DatadogTracesV05
-                | Route::DatadogTracesV07
-                | Route::ImportPrometheus,
-            ) => 400,
+            Some(Route::ImportPrometheus) => 400,
+            Some(route) if route.is_datadog() => 400,
             _ => 415,
         },
         Cause::Media(_) => 415,

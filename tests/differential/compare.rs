@@ -19,6 +19,8 @@ pub enum Difference {
     NestingCountedInValues,
     /// prost lets unknown groups nest to 100, we to 64.
     GroupNestingBelowProst,
+    /// To prost, a field of the other version of remote write is a field it does not know.
+    OtherVersionRefused,
 }
 
 impl Difference {
@@ -31,6 +33,7 @@ impl Difference {
                 Some(Self::NestingCountedInValues)
             }
             (Err(Fault::NestingOverLimit), Ok(())) => Some(Self::GroupNestingBelowProst),
+            (Err(Fault::RemoteWriteIs2), Ok(())) => Some(Self::OtherVersionRefused),
             _ => None,
         }
     }

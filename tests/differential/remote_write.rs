@@ -13,7 +13,7 @@ use crate::support::oracle;
 pub const PAIR: Pair = Pair {
     route: Route::RemoteWrite,
     oracle: oracle::remote_write,
-    differences: &[Difference::GroupNestingBelowProst],
+    differences: &[Difference::GroupNestingBelowProst, Difference::OtherVersionRefused],
 };
 
 #[test]

@@ -144,7 +144,7 @@ mod tests {
     fn text_is_shown_as_its_line() {
         assert_eq!(
             written(b"[{\"a\":1},\n {\"b\":2},]\n", 20),
-            "    payload:  {\"b\":2},]\n                      ^ byte 20\n"
+            "    payload:  {\"b\":2},]\n                       ^ byte 20\n"
         );
     }
 

@@ -70,18 +70,21 @@ fn the_media_type_chooses_the_message() {
             .fault,
         Fault::MediaTypeWrong
     );
-    // Fields 1 to 3 of 2.0 are reserved, so nothing of a 1.0 body is known to it.
-    assert_eq!(validate_as(bodies::REMOTE_WRITE_2_TYPE, &body), Ok(Verdict::default()));
+    // Fields 1 to 3 are reserved in 2.0: read as such, a 1.0 body would be lost with a success.
+    assert_eq!(
+        validate_as(bodies::REMOTE_WRITE_2_TYPE, &body).unwrap_err().fault,
+        Fault::RemoteWriteIs1
+    );
 }
 
-/// Read as 1.0, a body of 2.0 has unknown fields only: it must not become a success by the way.
+/// Read as 1.0, a body of 2.0 has unknown fields only: it would be lost with a success.
 #[test]
-fn a_body_of_version_2_without_its_media_type_holds_no_records() {
+fn a_body_of_version_2_without_its_media_type_is_refused() {
     let mut request = Message::default();
     request.text(4, "").text(4, "__name__").message(5, |series| {
         series.bytes(1, &[1, 1]);
     });
-    assert_eq!(validate(&request.0).unwrap().kept(), 0);
+    assert_eq!(validate(&request.0).unwrap_err().fault, Fault::RemoteWriteIs2);
 }
 
 #[test]
