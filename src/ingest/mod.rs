@@ -17,7 +17,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use crate::auth::{self, KeyTable, Memo};
+use crate::auth::{self, AuthError, KeyTable, Memo};
 use crate::batch::{RecordSink, Validating};
 use crate::buffer::{AlignedBuffer, Pool, PoolError};
 use crate::content::{self, Arena, ContentError};
@@ -42,6 +42,8 @@ pub struct Keys {
     pub table: KeyTable,
     /// By the table's tenant index.
     pub tenants: Vec<Tenant>,
+    /// Whose requests without any credential are, by place in `tenants`. The listeners are all plaintext.
+    pub keyless: Option<u32>,
 }
 
 #[derive(Clone)]
@@ -135,7 +137,11 @@ impl Ingest {
     ) -> Result<Admission, Cause> {
         let tenant = if endpoint.needs_key() {
             auth::authenticate_remembering(&self.keys.table, head, &mut self.auth_scratch, memo)
-                .map_err(Cause::Auth)?
+                .or_else(|error| match (error, self.keys.keyless) {
+                    // A wrong credential is a mistake that somebody should learn of.
+                    (AuthError::Missing, Some(tenant)) => Ok(tenant),
+                    (error, _) => Err(Cause::Auth(error)),
+                })?
         } else {
             0
         };
@@ -145,6 +151,7 @@ impl Ingest {
             Endpoint::Info => return Err(Cause::Info),
             Endpoint::DatadogValidate => return Err(Cause::ValidateOk),
             Endpoint::VmHandshake => return Err(Cause::VmHandshake),
+            Endpoint::Unkept(_) => return Err(Cause::Unkept),
             Endpoint::Preflight => return Err(Cause::Preflight),
             Endpoint::Options { .. } => return Err(Cause::Options),
         };

@@ -4,11 +4,12 @@ use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Write};
 
-use super::words::{Names, counted, kept, utc};
+use super::words::{Names, counted, kept};
 use crate::batch::record::{
     Attributes, Exemplar, Histogram, HistogramKind, Log, Metadata, Resource, Sample, Scope, Series,
     Span, StatusCode, Text, Value,
 };
+use crate::batch::utc;
 use crate::batch::{RecordSink, RejectCause};
 use crate::decode::Verdict;
 use crate::envelope::{Route, Signal};
