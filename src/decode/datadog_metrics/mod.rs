@@ -62,8 +62,9 @@ pub fn decode<S: RecordSink>(
     }
 }
 
-/// A media type that names neither says nothing. Then the first byte tells: `{` as a protobuf tag would
-/// begin a group of a number that no message here has.
+/// A media type that names neither says nothing. Then the first byte tells: `{`, also behind blanks, would
+/// be a protobuf tag of a group that no message here has. A line feed is the tag of every field 1, and
+/// `{` behind it a length of 123: such a body is protobuf.
 fn is_json(media_type: Option<&[u8]>, payload: &[u8]) -> bool {
     let media_type = media_type.unwrap_or_default();
     let media_type = media_type.split(|&byte| byte == b';').next().unwrap_or_default();
@@ -73,5 +74,6 @@ fn is_json(media_type: Option<&[u8]>, payload: &[u8]) -> bool {
     if names(b"json") || names(b"protobuf") {
         return names(b"json");
     }
-    payload.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{')
+    payload.first() != Some(&b'\n')
+        && payload.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{')
 }

@@ -93,6 +93,14 @@ fn the_form_of_v2_is_known_by_media_type_then_by_first_byte() {
         let answer = validate_as(Route::DatadogSeriesV2, media_type, &protobuf);
         assert_eq!(answer.map(|verdict| verdict.samples), Ok(1), "{media_type}");
     }
+    // A line feed and `{` begin a series of 123 bytes.
+    let mut longer = Message::default();
+    longer.message(1, |series| {
+        series.text(2, &"m".repeat(119)).message(4, |_| {});
+    });
+    assert_eq!(longer.0.get(..2), Some(&b"\n{"[..]));
+    let answer = validate_as(Route::DatadogSeriesV2, "", &longer.0);
+    assert_eq!(answer.map(|verdict| verdict.samples), Ok(1));
     let error = validate_as(Route::DatadogSeriesV2, "application/json", &protobuf).unwrap_err();
     assert_eq!((error.fault, error.offset), (Fault::JsonSyntax, 1));
     let error = validate_as(Route::DatadogSeriesV2, "application/x-protobuf", ONE_POINT.as_bytes());
