@@ -316,10 +316,12 @@ fn fields_of_the_agents_own_writer_are_passed_over() {
     assert_eq!(series(&payload.0).map(|verdict| verdict.samples), Ok(1));
 }
 
-fn sketch(fill: impl FnOnce(&mut Message)) -> Vec<u8> {
+fn sketch(fill: impl FnOnce(&mut Message) -> &mut Message) -> Vec<u8> {
     let mut payload = Message::default();
     payload.message(1, |sketch| {
-        sketch.text(1, "m").message(7, fill);
+        sketch.text(1, "m").message(7, |sketch| {
+            fill(sketch);
+        });
     });
     payload.0
 }
@@ -333,7 +335,7 @@ fn zigzag(key: i32) -> u64 {
 fn dense_buckets_count_as_values() {
     let body = sketch(|sketch| {
         sketch.varint(2, 2).varint(7, zigzag(1)).varint(7, zigzag(i32::from(i16::MAX)));
-        sketch.bytes(8, &[1, 1]);
+        sketch.bytes(8, &[1, 1])
     });
     let verdict = sketches(&body).unwrap();
     assert_eq!(verdict.histograms, 1);
@@ -344,24 +346,21 @@ fn dense_buckets_count_as_values() {
 fn a_bad_sketch_is_rejected_alone() {
     let many = vec![2; 4 * 4096 + 1];
     for (cause, bad) in [
-        (
-            RejectCause::SketchBinsUneven,
-            sketch(|sketch| drop(sketch.bytes(7, &[2, 4]).bytes(8, &[1]))),
-        ),
-        (RejectCause::SketchBinsUneven, sketch(|sketch| drop(sketch.varint(8, 1)))),
+        (RejectCause::SketchBinsUneven, sketch(|sketch| sketch.bytes(7, &[2, 4]).bytes(8, &[1]))),
+        (RejectCause::SketchBinsUneven, sketch(|sketch| sketch.varint(8, 1))),
         (
             RejectCause::SketchKeyOutOfRange,
-            sketch(|sketch| drop(sketch.varint(7, zigzag(32768)).varint(8, 1))),
+            sketch(|sketch| sketch.varint(7, zigzag(32768)).varint(8, 1)),
         ),
         (
             RejectCause::SketchKeyOutOfRange,
-            sketch(|sketch| drop(sketch.varint(7, zigzag(i32::MIN)).varint(8, 1))),
+            sketch(|sketch| sketch.varint(7, zigzag(i32::MIN)).varint(8, 1)),
         ),
-        (RejectCause::SketchCountNegative, sketch(|sketch| drop(sketch.varint(2, u64::MAX)))),
-        (RejectCause::TimeOutOfRange, sketch(|sketch| drop(sketch.varint(1, 1_700_000_000_000)))),
-        (RejectCause::OverLimit, sketch(|sketch| drop(sketch.bytes(7, &many).bytes(8, &many)))),
+        (RejectCause::SketchCountNegative, sketch(|sketch| sketch.varint(2, u64::MAX))),
+        (RejectCause::TimeOutOfRange, sketch(|sketch| sketch.varint(1, 1_700_000_000_000))),
+        (RejectCause::OverLimit, sketch(|sketch| sketch.bytes(7, &many).bytes(8, &many))),
     ] {
-        let good = sketch(|_| {});
+        let good = sketch(|sketch| sketch);
         let verdict = sketches(&[&good[..], &bad, &good].concat()).unwrap();
         assert_eq!((verdict.histograms, verdict.rejected), (2, 1), "{cause:?}");
         assert_eq!(verdict.first_reject.map(|(cause, _)| cause), Some(cause));
@@ -383,12 +382,12 @@ fn a_bad_sketch_is_rejected_alone() {
 
 #[test]
 fn a_fault_in_a_sketch_names_its_way() {
-    let cut = sketch(|sketch| drop(sketch.bytes(7, &[0x80])));
+    let cut = sketch(|sketch| sketch.bytes(7, &[0x80]));
     let error = sketches(&cut).unwrap_err();
     assert_eq!(error.path.to_string(), "sketches[0].dogsketches[0]");
     assert_eq!((error.fault, error.offset), (Fault::Truncated, cut.len() as u64 - 1));
     for number in 1..=8 {
-        let body = sketch(|sketch| drop(sketch.fixed32(number, 1)));
+        let body = sketch(|sketch| sketch.fixed32(number, 1));
         assert_eq!(sketches(&body).unwrap_err().fault, Fault::WireTypeWrong, "{number}");
     }
 }
