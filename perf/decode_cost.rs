@@ -26,6 +26,7 @@ use inrush::content::{self, Arena};
 use inrush::decode::{Scratch, decode};
 use inrush::envelope::{Coding, Codings, Envelope, FieldId, RequestFields, Route};
 use inrush::limits;
+use messages::datadog::agentpayload::{MetricPayload, SketchPayload};
 use messages::opentelemetry::proto::collector::logs::v1::ExportLogsServiceRequest;
 use messages::opentelemetry::proto::collector::metrics::v1::ExportMetricsServiceRequest;
 use messages::opentelemetry::proto::collector::trace::v1::ExportTraceServiceRequest;
@@ -143,6 +144,9 @@ fn main() {
                 ));
                 (Route::OtlpLogs, Some(("serde_json", serde_json_value)))
             }
+            "datadog_series_1" => (Route::DatadogSeriesV1, Some(("serde_json", serde_json_value))),
+            "datadog_series_2" => (Route::DatadogSeriesV2, Some(("prost", prost::<MetricPayload>))),
+            "datadog_sketches" => (Route::DatadogSketches, Some(("prost", prost::<SketchPayload>))),
             // No decoder that stands alone: `perf/run` puts a server that stores beside it.
             "exposition" => (Route::ImportPrometheus, None),
             _ => (Route::JsonLogs, Some(("serde_json", serde_json_value))),
@@ -150,6 +154,8 @@ fn main() {
         let codings = match kind["coding"].as_str().unwrap() {
             "gzip" => Codings::one(Coding::Gzip),
             "snappy" => Codings::one(Coding::Snappy),
+            "deflate" => Codings::one(Coding::Deflate),
+            "zstd" => Codings::one(Coding::Zstd),
             _ => Codings::IDENTITY,
         };
         let mut arena = Arena::default();

@@ -109,6 +109,8 @@ pub const OPEN_FAMILY_SIZE_MAX: usize = 8 * KIB;
 pub const SYMBOL_COUNT_MAX: usize = 2 * MIB;
 /// Buckets of one side of a native histogram after its gaps are filled: gaps come from the peer.
 pub const HISTOGRAM_BUCKET_COUNT_MAX: usize = 4 * KIB;
+/// Bins of one Datadog sketch: Agents keep 4,096 keys and part a bin that outgrows 16 bits.
+pub const SKETCH_BIN_COUNT_MAX: usize = 4 * HISTOGRAM_BUCKET_COUNT_MAX;
 
 // ── Connections ───────────────────────────────────────────────────────────────────────────────
 

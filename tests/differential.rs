@@ -10,6 +10,10 @@
 
 #[path = "differential/compare.rs"]
 mod compare;
+#[path = "differential/datadog_metrics.rs"]
+mod datadog_metrics;
+#[path = "differential/datadog_metrics_traps.rs"]
+mod datadog_metrics_traps;
 #[path = "differential/generated.rs"]
 mod generated;
 #[path = "differential/otlp_json.rs"]

@@ -9,6 +9,7 @@
 
 #[path = "../../perf/bodies.rs"]
 pub mod bodies;
+pub mod datadog_metrics;
 pub mod generate;
 #[rustfmt::skip]
 #[path = "../../proto/generated/mod.rs"]

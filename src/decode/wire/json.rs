@@ -14,11 +14,14 @@
 #![deny(clippy::indexing_slicing)]
 
 mod document;
+mod members;
 mod reader;
 mod scan;
 
 pub use document::{Document, Fault as DocumentFault, batch_member};
-pub use reader::{ReadError, Reader, Str, key};
+pub(crate) use members::fields;
+pub use members::{Field, each, each_again, members, members_again};
+pub use reader::{ReadError, Reader, Str, key, plain_key};
 
 use std::ops::Range;
 
