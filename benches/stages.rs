@@ -3,6 +3,8 @@
 
 #[path = "../perf/bodies_exposition.rs"]
 mod bodies_exposition;
+#[path = "../perf/bodies_firehose.rs"]
+mod bodies_firehose;
 #[path = "../perf/bodies_json.rs"]
 mod bodies_json;
 #[path = "../perf/bodies_otlp_json.rs"]
@@ -12,6 +14,7 @@ mod auth;
 mod codings;
 mod columns;
 mod decode_exposition;
+mod decode_firehose;
 mod decode_json_logs;
 mod decode_otlp;
 mod decode_otlp_json;
@@ -31,6 +34,7 @@ fn main() {
     decode_exposition::bench(&mut criterion);
     decode_otlp_json::bench(&mut criterion);
     decode_json_logs::bench(&mut criterion);
+    decode_firehose::bench(&mut criterion);
     journal::bench(&mut criterion);
     columns::bench(&mut criterion);
     criterion.final_summary();

@@ -3,11 +3,12 @@
 #![allow(dead_code, reason = "each of the programs that include this file uses a part of it")]
 
 use std::fmt::Write as _;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use flate2::Compression;
+use flate2::read::MultiGzDecoder;
 use flate2::write::GzEncoder;
 
 /// Events of one CloudWatch record.
@@ -99,4 +100,24 @@ pub fn direct(seed: u64, logs: usize) -> Vec<u8> {
         })
         .collect();
     request(&records)
+}
+
+/// What a server of ordinary libraries does with a request before it can map anything: a tree of the
+/// request and one of each record's document. Answers how many.
+pub fn trees(body: &[u8]) -> usize {
+    let body: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
+    let mut count = 0;
+    for record in body["records"].as_array().into_iter().flatten() {
+        let mut bytes =
+            STANDARD.decode(record["data"].as_str().unwrap_or_default()).unwrap_or_default();
+        if bytes.starts_with(b"\x1f\x8b") {
+            let mut inflated = Vec::new();
+            let _ = MultiGzDecoder::new(&*bytes).read_to_end(&mut inflated);
+            bytes = inflated;
+        }
+        let documents =
+            serde_json::Deserializer::from_slice(&bytes).into_iter::<serde_json::Value>();
+        count += documents.map(std::hint::black_box).count();
+    }
+    count
 }

@@ -11,6 +11,8 @@
     reason = "a tool may panic and read the clock"
 )]
 
+#[path = "bodies_firehose.rs"]
+mod bodies_firehose;
 #[path = "../proto/generated/mod.rs"]
 #[rustfmt::skip]
 #[allow(clippy::all, clippy::pedantic, dead_code, reason = "generated")]
@@ -74,6 +76,10 @@ fn prost<M: Message + Default>(payload: &[u8]) {
 
 fn serde_json_value(payload: &[u8]) {
     drop(black_box(serde_json::from_slice::<serde_json::Value>(payload).unwrap()));
+}
+
+fn firehose_trees(payload: &[u8]) {
+    assert!(bodies_firehose::trees(payload) > 0);
 }
 
 /// The walk over one payload, answering how many records it holds. A body that is cut at line ends is
@@ -142,6 +148,9 @@ fn main() {
                     b"application/json"
                 ));
                 (Route::OtlpLogs, Some(("serde_json", serde_json_value)))
+            }
+            "firehose_cloudwatch" | "firehose_direct" => {
+                (Route::Firehose, Some(("serde_json", firehose_trees)))
             }
             // No decoder that stands alone: `perf/run` puts a server that stores beside it.
             "exposition" => (Route::ImportPrometheus, None),

@@ -11,6 +11,8 @@
 mod bodies;
 #[path = "../perf/bodies_exposition.rs"]
 mod bodies_exposition;
+#[path = "../perf/bodies_firehose.rs"]
+mod bodies_firehose;
 #[path = "../perf/bodies_json.rs"]
 mod bodies_json;
 #[path = "../perf/bodies_otlp_json.rs"]
@@ -137,6 +139,8 @@ fn requests(key: &str) -> Vec<Body> {
             ("/v1/metrics", protobuf, bodies::otlp_metrics(7, records)),
             ("/v1/logs", json, bodies_otlp_json::otlp_logs(7, records)),
             ("/json/logs", json, bodies_json::json_logs(7, records)),
+            ("/firehose/logs", json, bodies_firehose::direct(7, records)),
+            ("/firehose/logs", json, bodies_firehose::cloudwatch(7, records.max(50))),
             // One block each: a body that is cut is another matter.
             ("/api/v1/import/prometheus", text, bodies_exposition::exposition(7, 7, records)),
         ] {
