@@ -467,7 +467,8 @@ fn what_is_no_request_is_refused_with_its_place() {
     for (body, fault, offset, path) in [
         ("", Fault::JsonTruncated, 0, ""),
         ("hello", Fault::JsonSyntax, 0, ""),
-        ("[]", Fault::JsonTypeWrong, 0, ""),
+        ("[]", Fault::FirehoseRecordsMissing, 0, ""),
+        ("5", Fault::FirehoseRecordsMissing, 0, ""),
         ("{}", Fault::FirehoseRecordsMissing, 0, ""),
         (r#"{"records":{}}"#, Fault::JsonTypeWrong, 11, "records"),
         (r#"{"records":null}"#, Fault::JsonTypeWrong, 11, "records"),

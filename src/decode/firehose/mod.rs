@@ -87,7 +87,10 @@ struct Walk<'a, S> {
 impl<S: RecordSink> Walk<'_, S> {
     fn body(&mut self, payload: &[u8]) -> Result<(), DecodeError> {
         let mut reader = Reader::at(payload, 0);
-        reader.begin_object()?;
+        reader.begin_object().map_err(|error| match error.fault {
+            Fault::JsonTypeWrong => DecodeError::at(Fault::FirehoseRecordsMissing, error.at as u64),
+            _ => error.into(),
+        })?;
         let (mut is_first, mut has_records) = (true, false);
         while let Some(key) = reader.next_key(&mut is_first)? {
             if is(key, b"records") {
