@@ -140,7 +140,7 @@ impl<S: RecordSink> Walk<'_, S> {
             self.decoded.resize(size_max, 0);
         }
         // Padding is the rule; text without it can be read as well.
-        let base64 = if data.len() % 4 == 0 { STANDARD } else { STANDARD_NO_PAD };
+        let base64 = if data.len().is_multiple_of(4) { STANDARD } else { STANDARD_NO_PAD };
         let Ok(record) = base64.decode(data, self.decoded.as_mut_slice().as_out()) else {
             return self.output.keep_raw(data, &"data is not base64");
         };
