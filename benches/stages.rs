@@ -5,6 +5,8 @@
 mod bodies_datadog_metrics;
 #[path = "../perf/bodies_exposition.rs"]
 mod bodies_exposition;
+#[path = "../perf/bodies_firehose.rs"]
+mod bodies_firehose;
 #[path = "../perf/bodies_json.rs"]
 mod bodies_json;
 #[path = "../perf/bodies_otlp_json.rs"]
@@ -15,6 +17,7 @@ mod codings;
 mod columns;
 mod decode_datadog_metrics;
 mod decode_exposition;
+mod decode_firehose;
 mod decode_json_logs;
 mod decode_otlp;
 mod decode_otlp_json;
@@ -35,6 +38,7 @@ fn main() {
     decode_otlp_json::bench(&mut criterion);
     decode_json_logs::bench(&mut criterion);
     decode_datadog_metrics::bench(&mut criterion);
+    decode_firehose::bench(&mut criterion);
     journal::bench(&mut criterion);
     columns::bench(&mut criterion);
     criterion.final_summary();

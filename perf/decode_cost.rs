@@ -11,6 +11,8 @@
     reason = "a tool may panic and read the clock"
 )]
 
+#[path = "bodies_firehose.rs"]
+mod bodies_firehose;
 #[path = "../proto/generated/mod.rs"]
 #[rustfmt::skip]
 #[allow(clippy::all, clippy::pedantic, dead_code, reason = "generated")]
@@ -75,6 +77,10 @@ fn prost<M: Message + Default>(payload: &[u8]) {
 
 fn serde_json_value(payload: &[u8]) {
     drop(black_box(serde_json::from_slice::<serde_json::Value>(payload).unwrap()));
+}
+
+fn firehose_trees(payload: &[u8]) {
+    assert!(bodies_firehose::trees(payload) > 0);
 }
 
 /// The walk over one payload, answering how many records it holds. A body that is cut at line ends is
@@ -147,6 +153,9 @@ fn main() {
             "datadog_series_1" => (Route::DatadogSeriesV1, Some(("serde_json", serde_json_value))),
             "datadog_series_2" => (Route::DatadogSeriesV2, Some(("prost", prost::<MetricPayload>))),
             "datadog_sketches" => (Route::DatadogSketches, Some(("prost", prost::<SketchPayload>))),
+            "firehose_cloudwatch" | "firehose_direct" => {
+                (Route::Firehose, Some(("serde_json", firehose_trees)))
+            }
             // No decoder that stands alone: `perf/run` puts a server that stores beside it.
             "exposition" => (Route::ImportPrometheus, None),
             _ => (Route::JsonLogs, Some(("serde_json", serde_json_value))),

@@ -12,6 +12,7 @@
 mod bodies;
 mod bodies_datadog_metrics;
 mod bodies_exposition;
+mod bodies_firehose;
 mod bodies_json;
 mod bodies_otlp_json;
 
@@ -64,6 +65,12 @@ const OTLP_JSON: &[(&str, &str)] = &[
 ];
 const JSON: &[(&str, &str)] =
     &[("Content-Type", "application/json"), ("User-Agent", "Vector/0.50")];
+const FIREHOSE: &[(&str, &str)] = &[
+    ("Content-Type", "application/json"),
+    ("User-Agent", "Amazon Kinesis Data Firehose Agent/1.0"),
+    ("X-Amz-Firehose-Request-Id", "ed4acda5-034f-9f42-bba1-f29aea6d7d8f"),
+    ("X-Amz-Firehose-Source-Arn", "arn:aws:firehose:eu-west-1:123456789012:deliverystream/logs"),
+];
 const EXPOSITION: &[(&str, &str)] = &[("Content-Type", "text/plain; version=0.0.4")];
 
 const DATADOG_1: &[(&str, &str)] =
@@ -229,6 +236,26 @@ const KINDS: &[Kind] = &[
         coding: Some("gzip"),
         count: 192,
         make: |seed| bodies_json::json_logs(2 * seed + 1001, JSON_RECORDS),
+        rival: None,
+    },
+    Kind {
+        name: "firehose_cloudwatch-identity-cold",
+        path: "/firehose/logs",
+        records: JSON_RECORDS,
+        headers: FIREHOSE,
+        coding: None,
+        count: 192,
+        make: |seed| bodies_firehose::cloudwatch(2 * seed + 1001, JSON_RECORDS),
+        rival: None,
+    },
+    Kind {
+        name: "firehose_direct-gzip-cold",
+        path: "/firehose/logs",
+        records: JSON_RECORDS,
+        headers: FIREHOSE,
+        coding: Some("gzip"),
+        count: 192,
+        make: |seed| bodies_firehose::direct(2 * seed + 1001, JSON_RECORDS),
         rival: None,
     },
     Kind {

@@ -13,6 +13,8 @@ mod bodies;
 mod bodies_datadog_metrics;
 #[path = "../perf/bodies_exposition.rs"]
 mod bodies_exposition;
+#[path = "../perf/bodies_firehose.rs"]
+mod bodies_firehose;
 #[path = "../perf/bodies_json.rs"]
 mod bodies_json;
 #[path = "../perf/bodies_otlp_json.rs"]
@@ -146,6 +148,8 @@ fn requests(key: &str) -> Vec<Body> {
                 protobuf,
                 bodies_datadog_metrics::sketches(7, 7, records),
             ),
+            ("/firehose/logs", json, bodies_firehose::direct(7, records)),
+            ("/firehose/logs", json, bodies_firehose::cloudwatch(7, records.max(50))),
             // One block each: a body that is cut is another matter.
             ("/api/v1/import/prometheus", text, bodies_exposition::exposition(7, 7, records)),
         ] {

@@ -5,6 +5,8 @@
 mod bodies_datadog_metrics;
 #[path = "../perf/bodies_exposition.rs"]
 mod bodies_exposition;
+#[path = "../perf/bodies_firehose.rs"]
+mod bodies_firehose;
 #[path = "../perf/bodies_otlp_json.rs"]
 mod bodies_otlp_json;
 mod support;
@@ -206,4 +208,22 @@ fn datadog_metrics_allocate_nothing() {
     assert_steady(Route::DatadogSeriesV1, &series_1);
     assert_steady(Route::DatadogSeriesV2, &series_2);
     assert_steady(Route::DatadogSketches, &sketches);
+}
+
+#[test]
+fn firehose_allocates_nothing_in_steady_state() {
+    let cloudwatch = bodies_firehose::cloudwatch(1, 200);
+    let mut all = vec![cloudwatch.clone(), bodies_firehose::direct(1, 100)];
+    // Lines, broken gzip, no base64, members of wrong types, faults.
+    let gzip = bodies_firehose::gzip(b"{\"a\":1}\nline\n{\"b\":\n");
+    all.push(bodies_firehose::request(&[&gzip[..], &gzip[..20], b"\x00\x01", b"[INFO] a\nb"]));
+    all.push(br#"{"records":[{"data":"*"},{"data":1},[],{"data":"QQ"}]}"#.to_vec());
+    for seed in 0..300 {
+        let mut random = Random::new(seed);
+        let mut body = cloudwatch.clone();
+        let place = random.below(body.len());
+        body[place] = b"\"{}[],:A"[random.below(8)];
+        all.push(body);
+    }
+    assert_steady(Route::Firehose, &all);
 }

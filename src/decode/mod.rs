@@ -10,6 +10,7 @@ pub mod wire;
 
 pub mod datadog_metrics;
 pub mod exposition;
+pub mod firehose;
 pub mod json_logs;
 pub mod otlp;
 pub mod remote_write;
@@ -79,6 +80,7 @@ pub struct Scratch {
     pub exposition: exposition::Scratch,
     pub json_logs: json_logs::Scratch,
     pub datadog_metrics: datadog_metrics::Scratch,
+    pub firehose: firehose::Scratch,
 }
 
 /// Whether this version can decode the route; the others are answered with 501.
@@ -94,6 +96,7 @@ pub const fn is_decodable(route: Route) -> bool {
             | Route::DatadogSeriesV1
             | Route::DatadogSeriesV2
             | Route::DatadogSketches
+            | Route::Firehose
     )
 }
 
@@ -119,6 +122,7 @@ pub fn decode<S: RecordSink>(
         Route::DatadogSeriesV1 | Route::DatadogSeriesV2 | Route::DatadogSketches => {
             datadog_metrics::decode(envelope, payload, &mut scratch.datadog_metrics, sink)
         }
+        Route::Firehose => firehose::decode(envelope, payload, &mut scratch.firehose, sink),
         _ => Err(DecodeError::at(Fault::RouteNotDecodable, 0)),
     }
 }

@@ -32,7 +32,8 @@ use crate::journal::format::{
 };
 use crate::journal::write::{AppendError, Ticket, Writer};
 use crate::limits::{
-    self, BLOCK_SIZE_MAX, LARGE_BODY, PACKED_ENTRY_SIZE_MAX, UNCUT_CODED_SIZE_MAX, size,
+    self, BLOCK_SIZE_MAX, LARGE_BODY, LARGE_DELIVERY, PACKED_ENTRY_SIZE_MAX, UNCUT_CODED_SIZE_MAX,
+    size,
 };
 use crate::outcome::Cause;
 use crate::route::{self, Endpoint};
@@ -316,7 +317,11 @@ impl Ingest {
         let codings = true_codings(admission.route, admission.codings, body);
         patch_codings(envelope, codings);
         patch_arrival(envelope, arrival_nanos);
-        let limit = if admission.route.is_cut() { BLOCK_SIZE_MAX } else { LARGE_BODY };
+        let limit = match admission.route {
+            Route::Firehose => LARGE_DELIVERY,
+            route if route.is_cut() => BLOCK_SIZE_MAX,
+            _ => LARGE_BODY,
+        };
         if codings.is_identity() && body.len() > limit {
             return Err(Refusal::Large);
         }

@@ -5,6 +5,7 @@
 Writes NAME.body, and the head of NAME.expected (endpoint and headers) where there is none yet.
 """
 
+import base64
 import gzip
 import json
 import pathlib
@@ -106,6 +107,7 @@ def damaged(body, old, new):
 WRITE, LOGS, TRACES, METRICS, JSON = "/api/v1/write", "/v1/logs", "/v1/traces", "/v1/metrics", "/json/logs"
 IMPORT = "/api/v1/import/prometheus"
 SERIES_1, SERIES_2, SKETCHES = "/datadog/api/v1/series", "/datadog/api/v2/series", "/datadog/api/beta/sketches"
+FIREHOSE = "/firehose/logs"
 block = (VECTORS / "prometheus-2.42-samples.snappy").read_bytes()
 write = unsnappy(block)
 zipped_logs = (VECTORS / "opentelemetry-python-logs.protobuf.gz").read_bytes()
@@ -163,6 +165,16 @@ datadog_json = {
 v1_series = json.dumps(datadog_json).encode()
 records = [{"message": f"line {n}", "level": "info", "service": "shop"} for n in range(4)]
 array = json.dumps(records).encode()
+event = {"id": "37", "timestamp": 1795435200000, "message": "START RequestId: 7d8f"}
+subscription = json.dumps({"messageType": "DATA_MESSAGE", "owner": "123456789012", "logGroup": "g", "logStream": "s", "subscriptionFilters": [], "logEvents": [event, event]}).encode()
+control = json.dumps({"messageType": "CONTROL_MESSAGE", "owner": "CloudwatchLogs", "logGroup": "", "logStream": "", "subscriptionFilters": [], "logEvents": [event]}).encode()
+
+
+def delivery(*records):
+    records = [{"data": base64.b64encode(record).decode()} for record in records]
+    return json.dumps({"requestId": "ed4acda5", "timestamp": 1795435200000, "records": records}).replace(", \"records\"", ",\"records\"").encode()
+
+
 exposition = (
     b"# HELP http_requests_total Requests.\n# TYPE http_requests_total counter\n"
     b'http_requests_total{method="GET",code="200"} 1027 1700000000123\n'
@@ -215,6 +227,18 @@ CAPTURES = {
     "json-numbers-between": (b'[{"message":"a"},1,2,{"message":"b"},null]', JSON, []),
     "json-broken-record": (b'{"message":"good"}\n{"message":"bad" "level":3}\n', JSON, ["Content-Type: application/x-ndjson"]),
     "json-depth-bomb": (b'[{"message":"deep","x":' + b"[" * 100 + b"]" * 100 + b"}]", JSON, []),
+    # Firehose.
+    "firehose-not-json": (b"requestId=ed4acda5&records=1", FIREHOSE, []),
+    "firehose-is-json-logs": (array, FIREHOSE, []),
+    "firehose-without-records": (b'{"requestId":"ed4acda5","timestamp":1795435200000}', FIREHOSE, []),
+    "firehose-cut-off": (delivery(subscription)[:-20], FIREHOSE, []),
+    "firehose-comma-missing": (delivery(subscription).replace(b',"records"', b'"records"'), FIREHOSE, []),
+    "firehose-records-is-object": (b'{"requestId":"ed4acda5","timestamp":1795435200000,"records":{"data":"QQ=="}}', FIREHOSE, []),
+    "firehose-not-base64": (delivery(subscription).replace(b'"data": "', b'"data": "%', 1), FIREHOSE, []),
+    "firehose-data-is-object": (b'{"requestId":"ed4acda5","timestamp":1795435200000,"records":[{"data":{"a":1}},{"data":"eyJhIjoxfQ=="}]}', FIREHOSE, []),
+    "firehose-gzip-cut-off": (delivery(zip_(subscription)[:-9], subscription), FIREHOSE, []),
+    "firehose-json-cut-off": (delivery(subscription[:-30]), FIREHOSE, []),
+    "firehose-control-message": (delivery(zip_(control)), FIREHOSE, []),
     # Exposition.
     "exposition-quote-missing": (exposition + b'http_requests_total{method="PUT,code="500"} 1\nup 1\n', IMPORT, []),
     "exposition-words": (exposition + b"Internal Server Error\nerrors_total\nerrors_total many\n", IMPORT, []),

@@ -221,7 +221,7 @@ impl RecordSink for Summary {
         self.open = Open::Other;
         self.add_time(log.time_nanos);
         self.add_keys(log.attributes);
-        if self.route == Route::JsonLogs {
+        if matches!(self.route, Route::JsonLogs | Route::Firehose) {
             log.attributes.walk(&mut |key, value| {
                 if let (b"_parse_error", Value::Text(text)) = (key.0, value) {
                     self.unparsed += 1;

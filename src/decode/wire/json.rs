@@ -26,7 +26,8 @@ pub use reader::{ReadError, Reader, Str, key, plain_key};
 use std::ops::Range;
 
 use crate::decode::Fault;
-use scan::{container, container_end, string_end};
+pub(in crate::decode) use scan::container_end;
+use scan::{container, string_end};
 
 /// What a piece of a body looks like from outside. Nobody looked inside yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
