@@ -70,6 +70,7 @@ pub fn decode<S: RecordSink>(
     };
     let walked = walk.body(payload).map(|()| walk.output.verdict);
     inflated.shrink_to(limits::FIREHOSE_INFLATED_SIZE_KEPT);
+    decoded.shrink_to(limits::FIREHOSE_INFLATED_SIZE_KEPT);
     walked.map_err(|error| DecodeError {
         line_column: Some(line_column(payload, limits::size(error.offset))),
         ..error
