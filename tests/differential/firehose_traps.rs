@@ -336,6 +336,7 @@ fn more_logs_than_a_follower_can_hold_are_refused() {
 
 /// Time must not grow with the square of a record.
 #[test]
+#[allow(clippy::disallowed_methods, reason = "a test looks at the clock")]
 fn braces_that_never_close_cost_one_walk() {
     for pattern in
         ["{\n", "[\n", "{}\n{", "{ }x{\n", "[{}]x\n", "{}", "\n \n", "{\"a\":[\n", "{} \n{x} y {\n"]
