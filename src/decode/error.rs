@@ -89,6 +89,22 @@ pub enum Fault {
     JsonNumberInvalid,
     /// Firehose: an array, or an object without `records`.
     FirehoseRecordsMissing,
+    /// `MessagePack`: the body ends inside a value, or announces more than there is.
+    MsgpackTruncated,
+    /// `MessagePack`: a known field with a value of a type it cannot have.
+    MsgpackTypeWrong,
+    /// `MessagePack`: the byte 0xc1, which no value begins with.
+    MsgpackReserved,
+    /// `MessagePack`: an integer above what its signed field holds.
+    MsgpackIntegerOverLimit,
+    /// Datadog v0.5: not a dictionary and traces.
+    DatadogBodyLengthWrong,
+    /// Datadog v0.5: a span has another number of fields than twelve.
+    DatadogSpanLengthWrong,
+    /// Datadog v0.5: a reference past the dictionary.
+    DatadogTextPastEnd,
+    /// Datadog traces: bytes follow the body.
+    DatadogTrailingBytes,
 }
 
 impl Fault {
@@ -124,6 +140,14 @@ impl Fault {
             }
             Self::JsonTruncated => "the JSON text breaks off",
             Self::JsonSyntax => "the JSON text has a character that cannot stand here",
+            Self::MsgpackTruncated => "the body ends inside a value, or announces more than it has",
+            Self::MsgpackTypeWrong => "a known field has a value of a type it cannot have",
+            Self::MsgpackReserved => "no value begins with the byte 0xc1",
+            Self::MsgpackIntegerOverLimit => "an integer is larger than its field holds",
+            Self::DatadogBodyLengthWrong => "the body is not a list of texts and a list of traces",
+            Self::DatadogSpanLengthWrong => "a span does not have twelve fields",
+            Self::DatadogTextPastEnd => "a reference lies past the list of texts",
+            Self::DatadogTrailingBytes => "bytes follow the traces",
             Self::JsonNotARecord => "expected a JSON object or an array of objects",
             Self::MediaTypeWrong => "the media type is not one this endpoint reads",
             Self::WeightOverLimit => "the body holds too many records or values; send smaller ones",

@@ -9,6 +9,7 @@ mod error;
 pub mod wire;
 
 pub mod datadog_metrics;
+pub mod datadog_traces;
 pub mod exposition;
 pub mod firehose;
 pub mod json_logs;
@@ -80,6 +81,7 @@ pub struct Scratch {
     pub exposition: exposition::Scratch,
     pub json_logs: json_logs::Scratch,
     pub datadog_metrics: datadog_metrics::Scratch,
+    pub datadog_traces: datadog_traces::Scratch,
     pub firehose: firehose::Scratch,
 }
 
@@ -96,6 +98,10 @@ pub const fn is_decodable(route: Route) -> bool {
             | Route::DatadogSeriesV1
             | Route::DatadogSeriesV2
             | Route::DatadogSketches
+            | Route::DatadogTracesV03
+            | Route::DatadogTracesV04
+            | Route::DatadogTracesV05
+            | Route::DatadogTracesV07
             | Route::Firehose
     )
 }
@@ -121,6 +127,12 @@ pub fn decode<S: RecordSink>(
         Route::JsonLogs => json_logs::decode(envelope, payload, &mut scratch.json_logs, sink),
         Route::DatadogSeriesV1 | Route::DatadogSeriesV2 | Route::DatadogSketches => {
             datadog_metrics::decode(envelope, payload, &mut scratch.datadog_metrics, sink)
+        }
+        Route::DatadogTracesV03
+        | Route::DatadogTracesV04
+        | Route::DatadogTracesV05
+        | Route::DatadogTracesV07 => {
+            datadog_traces::decode(envelope, payload, &mut scratch.datadog_traces, sink)
         }
         Route::Firehose => firehose::decode(envelope, payload, &mut scratch.firehose, sink),
         _ => Err(DecodeError::at(Fault::RouteNotDecodable, 0)),

@@ -3,6 +3,7 @@
 
 pub mod hex;
 pub mod json;
+pub mod msgpack;
 pub mod number;
 pub mod protobuf;
 pub mod scan;

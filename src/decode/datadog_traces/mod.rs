@@ -1,0 +1,317 @@
+//! Datadog traces as tracers post them: v0.3 and v0.4 (`MessagePack` or JSON), v0.5 and v0.7.
+//!
+//! Source: datadog-agent `pkg/trace/api` and libdatadog `libdd-trace-protobuf`.
+//!
+//! ```text
+//! v0.3, v0.4   [ chunk: [ span: { name: …, meta: { … }, … } ] ]
+//! v0.5         [ [ text … ], [ chunk: [ span: [ service, name, … twelve fields ] ] ] ]
+//! v0.7         { env: …, tags: { … }, chunks: [ { priority: …, tags: { … }, spans: [ span ] } ] }
+//! ```
+//!
+//! A span stays on the wire: what is kept of it is where its fields stand. JSON is first written as
+//! `MessagePack`. The wire has the low half of a trace id; the high half is a tag of one span of the
+//! chunk, so a chunk that is kept is walked twice.
+#![deny(clippy::indexing_slicing)]
+
+mod ids;
+mod json;
+mod mapping;
+mod span;
+#[cfg(test)]
+mod tests;
+
+use super::wire::msgpack::{Kind, ReadError, Reader};
+use super::{DecodeError, Fault, Verdict};
+use crate::batch::{RecordSink, RejectCause};
+use crate::envelope::{Envelope, FieldId, RequestFields, Route};
+use crate::limits;
+use ids::HighHalves;
+use mapping::Said;
+use span::{Form, RawSpan};
+
+/// Reused from body to body.
+#[derive(Default)]
+pub struct Scratch {
+    /// v0.5: where each text of the dictionary stands.
+    texts: Vec<(u32, u32)>,
+    high_halves: HighHalves,
+    /// A JSON body as `MessagePack`.
+    written: Vec<u8>,
+    said: Said,
+}
+
+/// Memory that is kept from body to body: what usual bodies need.
+const TEXT_COUNT_KEPT: usize = limits::LARGE_BODY / 64;
+
+/// What a request, a payload or a chunk says of all its spans.
+#[derive(Clone, Copy, Default)]
+struct Common<'a> {
+    language: &'a [u8],
+    language_version: &'a [u8],
+    tracer_version: &'a [u8],
+    container_id: &'a [u8],
+    runtime_id: &'a [u8],
+    env: &'a [u8],
+    hostname: &'a [u8],
+    app_version: &'a [u8],
+    /// Maps of text to text, of the payload and of the chunk.
+    payload_tags: Option<Reader<'a>>,
+    chunk_tags: Option<Reader<'a>>,
+    origin: &'a [u8],
+    priority: Option<i64>,
+    arrival_nanos: i64,
+}
+
+impl<'a> Common<'a> {
+    fn of(envelope: &Envelope<'a>) -> Self {
+        let fields: RequestFields<'a> = envelope.fields;
+        let field = |id| fields.find(id).unwrap_or_default();
+        let container_id = field(FieldId::DatadogContainerId);
+        let entity = field(FieldId::DatadogEntityId);
+        Self {
+            language: field(FieldId::DatadogLanguage),
+            language_version: field(FieldId::DatadogLanguageVersion),
+            tracer_version: field(FieldId::DatadogTracerVersion),
+            container_id: match entity.strip_prefix(b"ci-").or(entity.strip_prefix(b"cid-")) {
+                Some(id) if container_id.is_empty() => id,
+                _ => container_id,
+            },
+            arrival_nanos: i64::try_from(envelope.arrival_nanos).unwrap_or(i64::MAX),
+            ..Self::default()
+        }
+    }
+}
+
+pub fn decode<S: RecordSink>(
+    envelope: &Envelope<'_>,
+    payload: &[u8],
+    scratch: &mut Scratch,
+    sink: &mut S,
+) -> Result<Verdict, DecodeError> {
+    if payload.is_empty() {
+        // Discovery: anything but 404 means that the route is there.
+        return Ok(Verdict::default());
+    }
+    let Scratch { texts, high_halves, written, said } = scratch;
+    let common = Common::of(envelope);
+    said.clear();
+    let mut walk =
+        Walk { sink, said, high_halves, form: Form::Map, verdict: Verdict::default(), index: 0 };
+    match envelope.route {
+        Route::DatadogTracesV05 => {
+            let mut body = Reader::new(payload);
+            // The Agent ignores the announced count as well: one tracer has it wrong.
+            let count = body.array()?;
+            if count < 2 {
+                return Err(body.fault(Fault::DatadogBodyLengthWrong).into());
+            }
+            read_texts(&mut body, texts)?;
+            walk.form = Form::Array { payload, texts };
+            walk.traces(&mut body, &common)?;
+            for _ in 2..count {
+                body.skip()?;
+            }
+            walk.finish(body)
+        }
+        Route::DatadogTracesV07 => {
+            let mut body = Reader::new(payload);
+            walk.tracer_payload(&mut body, common)?;
+            walk.finish(body)
+        }
+        _ if is_json(envelope, payload) => {
+            json::write_msgpack(payload, written)?;
+            let result = walk.v04(written, &common);
+            written.shrink_to(limits::LARGE_BODY);
+            // Places in what was written mean nothing to the sender.
+            result.map_err(|error| DecodeError { offset: 0, ..error })
+        }
+        _ => walk.v04(payload, &common),
+    }
+}
+
+/// By the bytes, which are plain about it: no `MessagePack` array begins like JSON text.
+fn is_json(envelope: &Envelope<'_>, payload: &[u8]) -> bool {
+    matches!(envelope.route, Route::DatadogTracesV03 | Route::DatadogTracesV04)
+        && matches!(payload.trim_ascii_start().first(), Some(b'[' | b'n'))
+}
+
+/// The dictionary of v0.5. Lengths are looked at here, so that a reference costs one look.
+fn read_texts(body: &mut Reader<'_>, texts: &mut Vec<(u32, u32)>) -> Result<(), DecodeError> {
+    texts.clear();
+    texts.shrink_to(TEXT_COUNT_KEPT);
+    for index in 0..body.array()? {
+        let text = body.text().map_err(|error| within(error, "strings", index))?;
+        let start = body.place() - text.len();
+        match (u32::try_from(start), u32::try_from(text.len())) {
+            (Ok(start), Ok(size)) => texts.push((start, size)),
+            _ => return Err(within(body.fault(Fault::MsgpackTruncated), "strings", index)),
+        }
+    }
+    Ok(())
+}
+
+#[cold]
+fn within(error: impl Into<DecodeError>, name: &'static str, index: usize) -> DecodeError {
+    error.into().within(name, Some(u32::try_from(index).unwrap_or(u32::MAX)))
+}
+
+struct Walk<'a, 's, S> {
+    sink: &'s mut S,
+    said: &'s mut Said,
+    high_halves: &'s mut HighHalves,
+    form: Form<'a>,
+    verdict: Verdict,
+    /// The chunk's place in the body, for faults.
+    index: usize,
+}
+
+impl<'a, S: RecordSink> Walk<'a, '_, S> {
+    fn finish(self, body: Reader<'a>) -> Result<Verdict, DecodeError> {
+        if body.is_empty() {
+            Ok(self.verdict)
+        } else {
+            Err(body.fault(Fault::DatadogTrailingBytes).into())
+        }
+    }
+
+    fn v04(mut self, payload: &'a [u8], common: &Common<'a>) -> Result<Verdict, DecodeError> {
+        let mut body = Reader::new(payload);
+        self.traces(&mut body, common)?;
+        self.finish(body)
+    }
+
+    /// The chunks of v0.3 to v0.5.
+    fn traces(&mut self, body: &mut Reader<'a>, common: &Common<'a>) -> Result<(), DecodeError> {
+        if body.take_nil() {
+            return Ok(());
+        }
+        for index in 0..body.array()? {
+            self.index = index;
+            self.chunk(body, common).map_err(|error| within(error, "traces", index))?;
+        }
+        Ok(())
+    }
+
+    fn tracer_payload(
+        &mut self,
+        body: &mut Reader<'a>,
+        mut common: Common<'a>,
+    ) -> Result<(), DecodeError> {
+        let mut chunks = None;
+        for _ in 0..body.map()? {
+            match body.text()? {
+                b"container_id" => common.container_id = optional_text(body)?,
+                b"language_name" => common.language = optional_text(body)?,
+                b"language_version" => common.language_version = optional_text(body)?,
+                b"tracer_version" => common.tracer_version = optional_text(body)?,
+                b"runtime_id" => common.runtime_id = optional_text(body)?,
+                b"env" => common.env = optional_text(body)?,
+                b"hostname" => common.hostname = optional_text(body)?,
+                b"app_version" => common.app_version = optional_text(body)?,
+                b"tags" => common.payload_tags = text_map(body)?,
+                b"chunks" => {
+                    // Looked at once everything that stands beside it is known.
+                    chunks = Some(*body);
+                    body.skip()?;
+                }
+                _ => body.skip()?,
+            }
+        }
+        let Some(mut chunks) = chunks else { return Ok(()) };
+        if chunks.take_nil() {
+            return Ok(());
+        }
+        for index in 0..chunks.array()? {
+            self.index = index;
+            self.trace_chunk(&mut chunks, common)
+                .map_err(|error| within(error, "chunks", index))?;
+        }
+        Ok(())
+    }
+
+    /// A chunk of v0.7.
+    fn trace_chunk(
+        &mut self,
+        body: &mut Reader<'a>,
+        mut common: Common<'a>,
+    ) -> Result<(), DecodeError> {
+        if body.take_nil() {
+            return Ok(());
+        }
+        let mut spans = None;
+        for _ in 0..body.map()? {
+            match body.text()? {
+                b"priority" if !body.take_nil() => {
+                    // The smallest number of its first form stands for none.
+                    let priority = body.signed()?;
+                    common.priority = (priority != -128).then_some(priority);
+                }
+                b"origin" => common.origin = optional_text(body)?,
+                b"tags" => common.chunk_tags = text_map(body)?,
+                b"spans" => {
+                    spans = Some(*body);
+                    body.skip()?;
+                }
+                b"priority" => {}
+                _ => body.skip()?,
+            }
+        }
+        match spans {
+            Some(mut spans) => self.chunk(&mut spans, &common),
+            None => Ok(()),
+        }
+    }
+
+    /// The spans of one chunk: an array, or nothing.
+    fn chunk(&mut self, body: &mut Reader<'a>, common: &Common<'a>) -> Result<(), DecodeError> {
+        if body.take_nil() {
+            return Ok(());
+        }
+        if S::FILLS {
+            self.high_halves.clear();
+            let mut ahead = *body;
+            for _ in 0..ahead.array()? {
+                if let Some(span) = RawSpan::read(&mut ahead, self.form)? {
+                    self.high_halves.note(&span, self.form);
+                }
+            }
+            self.high_halves.finish(common);
+        }
+        for index in 0..body.array()? {
+            let at = body.place() as u64;
+            let span =
+                RawSpan::read(body, self.form).map_err(|error| within(error, "spans", index))?;
+            let Some(span) = span else { continue };
+            self.verdict.values += span.weight;
+            if span.trace_id == 0 || span.span_id == 0 {
+                self.verdict.count_reject(RejectCause::IdInvalid, at);
+                self.sink.reject(RejectCause::IdInvalid);
+                continue;
+            }
+            let high = if S::FILLS { self.high_halves.find(span.trace_id) } else { 0 };
+            mapping::say(&span, high, self.form, common, self.said, self.sink);
+            self.verdict.spans += 1;
+        }
+        Ok(())
+    }
+}
+
+fn optional_text<'a>(body: &mut Reader<'a>) -> Result<&'a [u8], ReadError> {
+    if body.take_nil() { Ok(&[]) } else { body.text() }
+}
+
+/// A map of text to text, checked; where it stands is the answer.
+fn text_map<'a>(body: &mut Reader<'a>) -> Result<Option<Reader<'a>>, ReadError> {
+    if body.take_nil() {
+        return Ok(None);
+    }
+    let map = *body;
+    for _ in 0..body.map()? {
+        optional_text(body)?;
+        match body.kind()? {
+            Kind::Nil => drop(body.take_nil()),
+            _ => drop(body.text()?),
+        }
+    }
+    Ok(Some(map))
+}
