@@ -271,8 +271,11 @@ impl<'a, S: RecordSink> Walk<'a, '_, S> {
             self.high_halves.clear();
             let mut ahead = *body;
             for _ in 0..ahead.array()? {
-                if let Some(span) = RawSpan::read(&mut ahead, self.form)? {
-                    self.high_halves.note(&span, self.form);
+                match RawSpan::read(&mut ahead, self.form) {
+                    Ok(Some(span)) => self.high_halves.note(&span, self.form),
+                    Ok(None) => {}
+                    // The second walk comes to it as well, and says where.
+                    Err(_) => break,
                 }
             }
             self.high_halves.finish(common);

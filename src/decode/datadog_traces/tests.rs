@@ -294,7 +294,7 @@ fn links_and_events_in_both_places() {
 
 #[test]
 fn spans_are_repaired_as_the_agent_does() {
-    let null = json!({"service": null, "name": null, "resource": null, "type": null, "trace_id": 9, "span_id": 9, "parent_id": 9,
+    let nils = json!({"service": null, "name": null, "resource": null, "type": null, "trace_id": 9, "span_id": 9, "parent_id": 9,
         "start": null, "duration": null, "error": null, "meta": null, "metrics": null, "meta_struct": null, "span_links": null,
         "span_events": null, "error_code": 3, "future": {"a": [1, {"b": null}]}});
     let mut backwards = span(9, 2);
@@ -305,7 +305,7 @@ fn spans_are_repaired_as_the_agent_does() {
     early["start"] = json!(5);
     let named = with(span(9, 5), "resource", json!(""));
     let rows =
-        rows(Route::DatadogTracesV04, &json!([[null, backwards, overflow, early, named, null]]));
+        rows(Route::DatadogTracesV04, &json!([[nils, backwards, overflow, early, named, null]]));
     let row = &rows[0];
     assert_eq!(
         (&row["ServiceName"], &row["SpanName"]),

@@ -297,7 +297,7 @@ mod tests {
 
     use super::*;
 
-    fn read<T>(bytes: &[u8], of: impl Fn(&mut Reader<'_>) -> Answer<T>) -> Answer<T> {
+    fn read<'a, T>(bytes: &'a [u8], of: impl Fn(&mut Reader<'a>) -> Answer<T>) -> Answer<T> {
         for end in 0..bytes.len() {
             let cut = of(&mut Reader::new(&bytes[..end]));
             assert!(matches!(cut, Err(error) if error.fault == Fault::MsgpackTruncated), "{end}");
