@@ -11,6 +11,8 @@
     reason = "a tool may panic and read the clock"
 )]
 
+#[path = "bodies_firehose.rs"]
+mod bodies_firehose;
 #[path = "../proto/generated/mod.rs"]
 #[rustfmt::skip]
 #[allow(clippy::all, clippy::pedantic, dead_code, reason = "generated")]
@@ -26,6 +28,7 @@ use inrush::content::{self, Arena};
 use inrush::decode::{Scratch, decode};
 use inrush::envelope::{Coding, Codings, Envelope, FieldId, RequestFields, Route};
 use inrush::limits;
+use messages::datadog::agentpayload::{MetricPayload, SketchPayload};
 use messages::opentelemetry::proto::collector::logs::v1::ExportLogsServiceRequest;
 use messages::opentelemetry::proto::collector::metrics::v1::ExportMetricsServiceRequest;
 use messages::opentelemetry::proto::collector::trace::v1::ExportTraceServiceRequest;
@@ -74,6 +77,10 @@ fn prost<M: Message + Default>(payload: &[u8]) {
 
 fn serde_json_value(payload: &[u8]) {
     drop(black_box(serde_json::from_slice::<serde_json::Value>(payload).unwrap()));
+}
+
+fn firehose_trees(payload: &[u8]) {
+    assert!(bodies_firehose::trees(payload) > 0);
 }
 
 /// The walk over one payload, answering how many records it holds. A body that is cut at line ends is
@@ -143,6 +150,12 @@ fn main() {
                 ));
                 (Route::OtlpLogs, Some(("serde_json", serde_json_value)))
             }
+            "datadog_series_1" => (Route::DatadogSeriesV1, Some(("serde_json", serde_json_value))),
+            "datadog_series_2" => (Route::DatadogSeriesV2, Some(("prost", prost::<MetricPayload>))),
+            "datadog_sketches" => (Route::DatadogSketches, Some(("prost", prost::<SketchPayload>))),
+            "firehose_cloudwatch" | "firehose_direct" => {
+                (Route::Firehose, Some(("serde_json", firehose_trees)))
+            }
             // No decoder that stands alone: `perf/run` puts a server that stores beside it.
             "exposition" => (Route::ImportPrometheus, None),
             _ => (Route::JsonLogs, Some(("serde_json", serde_json_value))),
@@ -150,6 +163,8 @@ fn main() {
         let codings = match kind["coding"].as_str().unwrap() {
             "gzip" => Codings::one(Coding::Gzip),
             "snappy" => Codings::one(Coding::Snappy),
+            "deflate" => Codings::one(Coding::Deflate),
+            "zstd" => Codings::one(Coding::Zstd),
             _ => Codings::IDENTITY,
         };
         let mut arena = Arena::default();

@@ -10,7 +10,9 @@
 #![allow(clippy::unwrap_used, reason = "a tool may panic")]
 
 mod bodies;
+mod bodies_datadog_metrics;
 mod bodies_exposition;
+mod bodies_firehose;
 mod bodies_json;
 mod bodies_otlp_json;
 
@@ -19,7 +21,7 @@ use std::io::Write;
 use std::path::Path;
 
 use flate2::Compression;
-use flate2::write::GzEncoder;
+use flate2::write::{GzEncoder, ZlibEncoder};
 
 /// Samples of Prometheus' default `max_samples_per_send`.
 const SAMPLES: usize = 2_000;
@@ -32,6 +34,8 @@ const JSON_RECORDS: usize = 1_000;
 const LINES: usize = 2_000;
 /// One that is cut into three blocks or more.
 const LINES_CUT: usize = 12_000;
+/// Series of an Agent's payload: what fills its limit of decoded bytes with room to spare.
+const DATADOG_SERIES: usize = 2_000;
 
 struct Kind {
     name: &'static str,
@@ -61,7 +65,17 @@ const OTLP_JSON: &[(&str, &str)] = &[
 ];
 const JSON: &[(&str, &str)] =
     &[("Content-Type", "application/json"), ("User-Agent", "Vector/0.50")];
+const FIREHOSE: &[(&str, &str)] = &[
+    ("Content-Type", "application/json"),
+    ("User-Agent", "Amazon Kinesis Data Firehose Agent/1.0"),
+    ("X-Amz-Firehose-Request-Id", "ed4acda5-034f-9f42-bba1-f29aea6d7d8f"),
+    ("X-Amz-Firehose-Source-Arn", "arn:aws:firehose:eu-west-1:123456789012:deliverystream/logs"),
+];
 const EXPOSITION: &[(&str, &str)] = &[("Content-Type", "text/plain; version=0.0.4")];
+
+const DATADOG_1: &[(&str, &str)] =
+    &[("Content-Type", "application/json"), ("User-Agent", "datadogpy/0.53.0")];
+const DATADOG: &[(&str, &str)] = &[PROTOBUF, ("User-Agent", "datadog-agent/7.80.0")];
 
 const KINDS: &[Kind] = &[
     Kind {
@@ -225,6 +239,26 @@ const KINDS: &[Kind] = &[
         rival: None,
     },
     Kind {
+        name: "firehose_cloudwatch-identity-cold",
+        path: "/firehose/logs",
+        records: JSON_RECORDS,
+        headers: FIREHOSE,
+        coding: None,
+        count: 192,
+        make: |seed| bodies_firehose::cloudwatch(2 * seed + 1001, JSON_RECORDS),
+        rival: None,
+    },
+    Kind {
+        name: "firehose_direct-gzip-cold",
+        path: "/firehose/logs",
+        records: JSON_RECORDS,
+        headers: FIREHOSE,
+        coding: Some("gzip"),
+        count: 192,
+        make: |seed| bodies_firehose::direct(2 * seed + 1001, JSON_RECORDS),
+        rival: None,
+    },
+    Kind {
         name: "exposition-identity-warm",
         path: "/api/v1/import/prometheus",
         records: LINES,
@@ -274,6 +308,56 @@ const KINDS: &[Kind] = &[
         make: |seed| bodies_exposition::exposition(1000 + seed, seed, LINES_CUT),
         rival: None,
     },
+    Kind {
+        name: "datadog_series_1-identity-cold",
+        path: "/datadog/api/v1/series",
+        records: DATADOG_SERIES,
+        headers: DATADOG_1,
+        coding: None,
+        count: 192,
+        make: |seed| bodies_datadog_metrics::series_1(1000 + seed, seed, DATADOG_SERIES),
+        rival: None,
+    },
+    Kind {
+        name: "datadog_series_1-deflate-cold",
+        path: "/datadog/api/v1/series",
+        records: DATADOG_SERIES,
+        headers: DATADOG_1,
+        coding: Some("deflate"),
+        count: 192,
+        make: |seed| bodies_datadog_metrics::series_1(1000 + seed, seed, DATADOG_SERIES),
+        rival: None,
+    },
+    Kind {
+        name: "datadog_series_2-zstd-warm",
+        path: "/datadog/api/v2/series",
+        records: DATADOG_SERIES,
+        headers: DATADOG,
+        coding: Some("zstd"),
+        count: 16,
+        make: |seed| bodies_datadog_metrics::series_2(1, seed, DATADOG_SERIES),
+        rival: None,
+    },
+    Kind {
+        name: "datadog_series_2-zstd-cold",
+        path: "/datadog/api/v2/series",
+        records: DATADOG_SERIES,
+        headers: DATADOG,
+        coding: Some("zstd"),
+        count: 192,
+        make: |seed| bodies_datadog_metrics::series_2(1000 + seed, seed, DATADOG_SERIES),
+        rival: None,
+    },
+    Kind {
+        name: "datadog_sketches-zstd-cold",
+        path: "/datadog/api/beta/sketches",
+        records: DATADOG_SERIES,
+        headers: DATADOG,
+        coding: Some("zstd"),
+        count: 192,
+        make: |seed| bodies_datadog_metrics::sketches(1000 + seed, seed, DATADOG_SERIES),
+        rival: None,
+    },
 ];
 
 fn encode(coding: Option<&str>, payload: &[u8]) -> Vec<u8> {
@@ -284,6 +368,16 @@ fn encode(coding: Option<&str>, payload: &[u8]) -> Vec<u8> {
             let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
             encoder.write_all(payload).unwrap();
             encoder.finish().unwrap()
+        }
+        Some("deflate") => {
+            let mut encoder = ZlibEncoder::new(Vec::new(), Compression::default());
+            encoder.write_all(payload).unwrap();
+            encoder.finish().unwrap()
+        }
+        Some("zstd") => {
+            let mut coded = Vec::with_capacity(zstd_safe::compress_bound(payload.len()));
+            zstd_safe::compress(&mut coded, payload, 1).unwrap();
+            coded
         }
         _ => payload.to_vec(),
     }

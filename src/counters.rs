@@ -7,6 +7,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::envelope::{Route, Signal};
 
+/// Endpoints whose bodies are answered and not kept.
+pub const UNKEPT_COUNT: usize = 6;
+/// Distinct paths without an endpoint that are counted apart; the rest is one number.
+pub const UNKNOWN_PATH_COUNT_MAX: usize = 64;
+/// A longer path is cut for its label.
+const UNKNOWN_PATH_SIZE_MAX: usize = 96;
+
 /// A number with any writers.
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
@@ -84,6 +91,9 @@ pub struct ShardCounters {
     /// By endpoint and cause; the labels are in the order in which causes were first seen.
     pub refusals: Box<[[Counter; CAUSE_COUNT_MAX]; ENDPOINT_COUNT]>,
     causes: Mutex<Vec<&'static str>>,
+    /// Bodies that were answered and not kept, in the order of `route::Unkept::ALL`.
+    pub unkept: [Counter; UNKEPT_COUNT],
+    unknown_paths: Mutex<BTreeMap<String, u64>>,
     pub connections: Counter,
     pub accepted: Counter,
     pub received_bytes: Counter,
@@ -102,6 +112,8 @@ impl Default for ShardCounters {
                 std::array::from_fn(|_| Counter::default())
             })),
             causes: Mutex::new(Vec::with_capacity(CAUSE_COUNT_MAX)),
+            unkept: Default::default(),
+            unknown_paths: Mutex::default(),
             connections: Counter::default(),
             accepted: Counter::default(),
             received_bytes: Counter::default(),
@@ -125,6 +137,30 @@ impl ShardCounters {
         });
         drop(causes);
         self.refusals[endpoint_index(route)][place.min(CAUSE_COUNT_MAX - 1)].add_own(1);
+    }
+
+    /// Counts a request for a path that nothing answers: which of its posts a sender loses here must
+    /// be seen by who runs it. The paths first seen have their own number.
+    #[cold]
+    pub fn count_unknown_path(&self, path: &str) {
+        const OTHER: &str = "other";
+        let mut end = path.len().min(UNKNOWN_PATH_SIZE_MAX);
+        while !path.is_char_boundary(end) {
+            end -= 1;
+        }
+        let path = path.get(..end).unwrap_or_default();
+        let mut paths = self.unknown_paths.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = paths.get_mut(path) {
+            *count += 1;
+        } else if paths.len() < UNKNOWN_PATH_COUNT_MAX {
+            paths.insert(path.to_owned(), 1);
+        } else {
+            *paths.entry(OTHER.to_owned()).or_default() += 1;
+        }
+    }
+
+    pub fn unknown_paths(&self) -> BTreeMap<String, u64> {
+        self.unknown_paths.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub fn causes(&self) -> Vec<&'static str> {

@@ -62,6 +62,8 @@ pub const PAYLOAD_SIZE_MAX: usize = 64 * MIB;
 pub const REMOTE_WRITE_SIZE_MAX: usize = 32 * MIB;
 /// A payload over this is validated on a large-body thread: about 6 ms of decoding.
 pub const LARGE_BODY: usize = 4 * MIB;
+/// The same for a Firehose delivery, whose records inflate once more by themselves.
+pub const LARGE_DELIVERY: usize = 512 * KIB;
 /// The first size class of a body of unknown length.
 pub const BODY_CLASS_SIZE_MIN: usize = 64 * KIB;
 /// All request fields of an envelope: Firehose's common attributes and some more.
@@ -92,6 +94,15 @@ pub const NESTING_DEPTH_MAX: usize = 64;
 pub const JSON_RECORD_SIZE_MAX: usize = MIB;
 /// Nodes of one JSON record's tape, 24 bytes each.
 pub const JSON_RECORD_NODE_COUNT_MAX: usize = 64 * KIB;
+/// A Firehose record after its own gzip: 1 MB of the most that CloudWatch sends becomes about this.
+pub const FIREHOSE_RECORD_SIZE_MAX: usize = 16 * MIB;
+/// All gzip records of one Firehose body together: a quarter of a second of inflating. They are
+/// inflated one at a time, so this bounds time and rows, not memory.
+pub const FIREHOSE_INFLATED_SIZE_MAX: usize = 256 * MIB;
+/// Inflated memory that is kept from one Firehose body to the next.
+pub const FIREHOSE_INFLATED_SIZE_KEPT: usize = 4 * MIB;
+/// Common attributes of a Firehose request: five times what AWS lets a stream have.
+pub const FIREHOSE_ATTRIBUTE_COUNT_MAX: usize = 256;
 /// What a record weighs in columns, in values of eight bytes, besides its lists…
 pub const RECORD_WEIGHT: u64 = 8;
 /// …and an event or a link of a span: time, name, a map of attributes.
@@ -109,6 +120,8 @@ pub const OPEN_FAMILY_SIZE_MAX: usize = 8 * KIB;
 pub const SYMBOL_COUNT_MAX: usize = 2 * MIB;
 /// Buckets of one side of a native histogram after its gaps are filled: gaps come from the peer.
 pub const HISTOGRAM_BUCKET_COUNT_MAX: usize = 4 * KIB;
+/// Bins of one Datadog sketch: Agents keep 4,096 keys and part a bin that outgrows 16 bits.
+pub const SKETCH_BIN_COUNT_MAX: usize = 4 * HISTOGRAM_BUCKET_COUNT_MAX;
 
 // ── Connections ───────────────────────────────────────────────────────────────────────────────
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use inrush::command::{check, key, serve};
+use inrush::command::{check, key, serve, tail};
 use inrush::config::{self, ConfigError, Override};
 
 #[global_allocator]
@@ -27,6 +27,29 @@ enum Command {
     Key(Key),
     /// Say what a captured body holds, or what is wrong with it.
     Check(Check),
+    /// Show what a running server commits, live.
+    Tail(Tail),
+}
+
+/// Show what a running server commits, live: a record is seen within a second of its reply. The server
+/// pays for it only while somebody looks. Starts with what comes next; ends with Ctrl-C.
+#[derive(Args)]
+struct Tail {
+    /// One signal alone [default: all]
+    #[arg(value_parser = ["logs", "spans", "metrics"], value_name = "SIGNAL")]
+    signal: Option<String>,
+    /// Records of one tenant alone
+    #[arg(long, value_name = "NAME")]
+    tenant: Option<String>,
+    /// A line of JSON each, named as in the tables
+    #[arg(long)]
+    json: bool,
+    /// Admin listener of the server [default: that of the settings]
+    #[arg(long, value_name = "ADDR")]
+    admin: Option<String>,
+    /// Settings file [default: ./inrush.toml if it exists]
+    #[arg(long, env = "INRUSH_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
 }
 
 /// Say what a captured body holds, or what is wrong with it: the server's own decision, without one.
@@ -73,9 +96,13 @@ struct Serve {
     /// Threads that write Parquet [default: the other cores]
     #[arg(long, value_name = "N")]
     store_workers: Option<String>,
-    /// Tenant of requests without any credential on plaintext listeners (not in this version)
+    /// Tenant of requests without any credential on plaintext listeners, which must then be loopback:
+    /// for tracers, which send no key. A wrong key is refused all the same
     #[arg(long, value_name = "NAME")]
     http_tenant: Option<String>,
+    /// Allow --http-tenant on listeners that other machines reach
+    #[arg(long)]
+    http_tenant_anywhere: bool,
     /// Kernel interface: auto or uring [default: auto]
     #[arg(long, value_name = "RING")]
     ring: Option<String>,
@@ -135,6 +162,10 @@ fn main() -> ExitCode {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => fail(&*error),
         },
+        Command::Tail(arguments) => match arguments.run() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => fail(&*error),
+        },
         Command::Check(arguments) => {
             let Check { files, endpoint, headers } = arguments;
             let options = check::Options { files, endpoint, headers };
@@ -168,12 +199,26 @@ impl Serve {
                 flags.push((place, vec![value.clone()]));
             }
         }
+        if self.http_tenant_anywhere {
+            flags.push((&["http_tenant_anywhere"], vec!["true".to_owned()]));
+        }
         for (place, values) in [(&["http"] as &[&str], &self.http), (&["https"], &self.https)] {
             if !values.is_empty() {
                 flags.push((place, values.clone()));
             }
         }
         load(self.config.as_deref(), &flags)
+    }
+}
+
+impl Tail {
+    fn run(self) -> Result<(), Box<dyn std::error::Error>> {
+        let flags: Vec<Override> =
+            self.admin.into_iter().map(|admin| (&["admin"] as &[&str], vec![admin])).collect();
+        let admin = load(self.config.as_deref(), &flags)?.admin;
+        let Self { signal, tenant, json, .. } = self;
+        let options = tail::Options { admin, signal, tenant, json };
+        Ok(tail::run(&options, &mut std::io::stdout().lock())?)
     }
 }
 

@@ -22,6 +22,8 @@ pub enum Endpoint {
     DatadogValidate,
     /// `GET /api/v1/write?get_vm_proto_version=1`: may vmagent send zstd?
     VmHandshake,
+    /// What Datadog's Agents and tracers post besides and we keep nothing of.
+    Unkept(Unkept),
     /// A browser asks whether it may send (Fetch standard, CORS preflight); without a key.
     Preflight,
     /// OPTIONS of any other kind; without a key.
@@ -34,7 +36,11 @@ impl Endpoint {
     /// Whether the request must present a key.
     #[must_use]
     pub const fn needs_key(self) -> bool {
-        matches!(self, Self::Ingest(_) | Self::DatadogValidate | Self::VmHandshake)
+        match self {
+            Self::Ingest(_) | Self::DatadogValidate | Self::VmHandshake => true,
+            Self::Unkept(unkept) => unkept.needs_key(),
+            Self::Health | Self::Info | Self::Preflight | Self::Options { .. } => false,
+        }
     }
 
     /// The label of this endpoint in metrics.
@@ -46,8 +52,62 @@ impl Endpoint {
             Self::Info => "/info",
             Self::DatadogValidate => "/datadog/api/v1/validate",
             Self::VmHandshake => "vm_handshake",
+            Self::Unkept(unkept) => unkept.path(),
             Self::Preflight | Self::Options { .. } => "options",
         }
+    }
+}
+
+/// Posts that hold no telemetry. They are answered as their senders need it, read away and counted:
+/// a stock Agent repeats what is refused, and its queue then pushes out what we do want.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Unkept {
+    CheckRun,
+    /// Metadata of the host, and events.
+    Intake,
+    Metadata,
+    HostMetadata,
+    /// Statistics over spans, computed by the Agent.
+    Stats,
+    /// Tracers tell of themselves; they have no key.
+    Telemetry,
+}
+
+impl Unkept {
+    pub const ALL: [Self; crate::counters::UNKEPT_COUNT] = [
+        Self::CheckRun,
+        Self::Intake,
+        Self::Metadata,
+        Self::HostMetadata,
+        Self::Stats,
+        Self::Telemetry,
+    ];
+
+    /// The path, also its label in metrics; for telemetry the start of it.
+    #[must_use]
+    pub const fn path(self) -> &'static str {
+        match self {
+            Self::CheckRun => "/datadog/api/v1/check_run",
+            Self::Intake => "/datadog/intake",
+            Self::Metadata => "/datadog/api/v1/metadata",
+            Self::HostMetadata => "/datadog/api/v2/host_metadata",
+            Self::Stats => "/datadog/api/v0.2/stats",
+            Self::Telemetry => "/telemetry/proxy",
+        }
+    }
+
+    /// Takes the path with or without the prefix, as series are taken.
+    fn find(path: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|unkept| match unkept {
+            Self::Telemetry => {
+                path.strip_prefix(unkept.path()).is_some_and(|rest| rest.starts_with('/'))
+            }
+            _ => unkept.path() == path || unkept.path().strip_prefix("/datadog") == Some(path),
+        })
+    }
+
+    const fn needs_key(self) -> bool {
+        !matches!(self, Self::Telemetry)
     }
 }
 
@@ -92,12 +152,14 @@ const ALLOW_IMPORT: &str = "GET, POST, PUT, OPTIONS";
 enum Place {
     Ingest(Route),
     Read(Endpoint),
+    Unkept(Unkept),
 }
 
 impl Place {
     const fn allow(self) -> &'static str {
         match self {
             Self::Read(_) => ALLOW_READ,
+            Self::Unkept(_) => ALLOW_POST_PUT,
             Self::Ingest(Route::RemoteWrite) => ALLOW_REMOTE_WRITE,
             Self::Ingest(Route::ImportPrometheus) => ALLOW_IMPORT,
             // Java and JavaScript tracers.
@@ -109,7 +171,7 @@ impl Place {
     const fn route(self) -> Option<Route> {
         match self {
             Self::Ingest(route) => Some(route),
-            Self::Read(_) => None,
+            Self::Read(_) | Self::Unkept(_) => None,
         }
     }
 }
@@ -146,6 +208,7 @@ pub fn select(head: &RequestHead<'_>) -> Result<Endpoint, RouteError> {
             Ok(Endpoint::VmHandshake)
         }
         (Method::Post, Place::Ingest(route)) => Ok(Endpoint::Ingest(route)),
+        (Method::Post | Method::Put, Place::Unkept(unkept)) => Ok(Endpoint::Unkept(unkept)),
         (Method::Get | Method::Put, Place::Ingest(route)) if place.allow() == ALLOW_IMPORT => {
             Ok(Endpoint::Ingest(route))
         }
@@ -175,6 +238,9 @@ fn place(path: &str) -> Option<Place> {
         _ => {
             if let Some(&route) = Route::ALL.iter().find(|route| route.path() == path) {
                 return Some(Place::Ingest(route));
+            }
+            if let Some(unkept) = Unkept::find(path) {
+                return Some(Place::Unkept(unkept));
             }
             // The Pushgateway's form carries labels in the path.
             let rest = path.strip_prefix(Route::ImportPrometheus.path())?;
@@ -661,8 +727,31 @@ mod tests {
             "/v1/./logs",
             "/datadog/api/v3/series",
             "/v0.6/traces",
+            "/v0.7/config",
+            "/telemetry/proxyx",
+            "/telemetry",
+            "/datadog/api/v1/distribution_points",
+            "/api/intake/metrics/v3/series",
         ] {
             assert_eq!(request("POST", path), Err(RouteError::NotFound), "{path}");
+        }
+    }
+
+    #[test]
+    fn what_agents_post_besides_is_known_by_both_names() {
+        for (path, unkept) in [
+            ("/datadog/api/v1/check_run", Unkept::CheckRun),
+            ("/api/v1/check_run", Unkept::CheckRun),
+            ("/datadog/intake/?api_key=k", Unkept::Intake),
+            ("/intake/", Unkept::Intake),
+            ("/api/v1/metadata", Unkept::Metadata),
+            ("/datadog/api/v2/host_metadata", Unkept::HostMetadata),
+            ("/api/v0.2/stats", Unkept::Stats),
+            ("/telemetry/proxy/api/v2/apmtelemetry", Unkept::Telemetry),
+        ] {
+            assert_eq!(request("POST", path), Ok(Endpoint::Unkept(unkept)), "{path}");
+            assert!(request("GET", path).is_err(), "{path}");
+            assert_eq!(Endpoint::Unkept(unkept).needs_key(), unkept != Unkept::Telemetry);
         }
     }
 

@@ -133,8 +133,11 @@ impl MemoryBound {
         let shards = u64::from(config.shards);
         // An arena holds two stacked codings; JSON scratch, pipelines and what codes blocks anew are small
         // beside it.
-        let arena = 3 * limits::LARGE_BODY as u64 + 4 * limits::BLOCK_SIZE_MAX as u64;
-        let large = 3 * limits::PAYLOAD_SIZE_MAX as u64;
+        // A record of a Firehose delivery is inflated by itself; its base64 is three quarters of the body.
+        let record = limits::FIREHOSE_RECORD_SIZE_MAX as u64;
+        let arena = 3 * limits::LARGE_BODY as u64 + 4 * limits::BLOCK_SIZE_MAX as u64 + record;
+        let large =
+            3 * limits::PAYLOAD_SIZE_MAX as u64 + record + limits::PAYLOAD_SIZE_MAX as u64 / 4 * 3;
         // Columns, their sorted copy, the encoded part, and one decoded body.
         let worker = 3 * config.store.part_size.0 + large;
         Self {
@@ -245,7 +248,7 @@ pub fn start(config: Config) -> Result<Started, StartError> {
         .map_err(|error| StartError::Admin { address: config.admin, error })?;
     let admin_address = admin.address();
     let stop_watching = Arc::new(AtomicBool::new(false));
-    let watcher = watch_keys(&config.data_dir, &shards, &tenants, &stop_watching)?;
+    let watcher = watch_keys(&config, &shards, &tenants, &stop_watching)?;
     let memory_bound = MemoryBound::of(&config);
     let server = Server {
         config,
@@ -463,7 +466,8 @@ fn start_shards(shards: Shards<'_>) -> Result<Running, StartError> {
     let parts = shards.recovered.into_iter().zip(shards.listeners).zip(boxes);
     for (index, ((recovered, listeners), (own, mailbox))) in parts.enumerate() {
         let counters = Arc::clone(&shards.counters[index]);
-        let keys = keys_of(shards.keys, shards.tenants, index);
+        let keys =
+            keys_of(shards.keys, shards.config.http_tenant.as_deref(), shards.tenants, index);
         let pressure = shards.journal.pressure();
         let large = shards.large.clone();
         let others = senders.clone();
@@ -535,15 +539,24 @@ impl Drop for ExitOnPanic {
 /// A shard's own copy of keys and tenants, made on its thread.
 fn keys_of(
     keys: &key::KeySet,
+    http_tenant: Option<&str>,
     tenants: &Arc<Tenants>,
     shard: usize,
 ) -> Box<dyn FnOnce() -> Keys + Send> {
     let table = keys.table();
     let shard = u32::try_from(shard).unwrap_or(0);
-    let known: Vec<_> =
+    let mut known: Vec<_> =
         keys.tenants.iter().map(|name| (name.clone(), tenants.counters(name, shard))).collect();
+    let keyless = http_tenant.and_then(|name| {
+        let place = known.iter().position(|(known, _)| known == name).unwrap_or_else(|| {
+            known.push((name.to_owned(), tenants.counters(name, shard)));
+            known.len() - 1
+        });
+        u32::try_from(place).ok()
+    });
     Box::new(move || Keys {
         table,
+        keyless,
         tenants: known
             .into_iter()
             .map(|(name, counters)| Tenant { name: Rc::from(name), counters })
@@ -553,12 +566,13 @@ fn keys_of(
 
 /// Looks at the key file a few times a second and hands changed keys to every shard.
 fn watch_keys(
-    data_dir: &Path,
+    config: &Config,
     shards: &Running,
     tenants: &Arc<Tenants>,
     stop: &Arc<AtomicBool>,
 ) -> Result<JoinHandle<()>, StartError> {
-    let data_dir = data_dir.to_owned();
+    let data_dir = config.data_dir.clone();
+    let http_tenant = config.http_tenant.clone();
     let senders: Vec<_> = shards.iter().map(|(sender, _)| sender.clone()).collect();
     let tenants = Arc::clone(tenants);
     let stop = Arc::clone(stop);
@@ -580,7 +594,8 @@ fn watch_keys(
                 Ok(keys) => {
                     seen = now;
                     for (index, sender) in senders.iter().enumerate() {
-                        let _ = sender.try_send(Message::Keys(keys_of(&keys, &tenants, index)));
+                        let keys = keys_of(&keys, http_tenant.as_deref(), &tenants, index);
+                        let _ = sender.try_send(Message::Keys(keys));
                     }
                     tracing::info!(target: "keys", keys = keys.entries.len(), "keys were reloaded");
                 }

@@ -9,8 +9,12 @@
 
 #[path = "../perf/bodies.rs"]
 mod bodies;
+#[path = "../perf/bodies_datadog_metrics.rs"]
+mod bodies_datadog_metrics;
 #[path = "../perf/bodies_exposition.rs"]
 mod bodies_exposition;
+#[path = "../perf/bodies_firehose.rs"]
+mod bodies_firehose;
 #[path = "../perf/bodies_json.rs"]
 mod bodies_json;
 #[path = "../perf/bodies_otlp_json.rs"]
@@ -137,6 +141,15 @@ fn requests(key: &str) -> Vec<Body> {
             ("/v1/metrics", protobuf, bodies::otlp_metrics(7, records)),
             ("/v1/logs", json, bodies_otlp_json::otlp_logs(7, records)),
             ("/json/logs", json, bodies_json::json_logs(7, records)),
+            ("/datadog/api/v1/series", json, bodies_datadog_metrics::series_1(7, 7, records)),
+            ("/datadog/api/v2/series", protobuf, bodies_datadog_metrics::series_2(7, 7, records)),
+            (
+                "/datadog/api/beta/sketches",
+                protobuf,
+                bodies_datadog_metrics::sketches(7, 7, records),
+            ),
+            ("/firehose/logs", json, bodies_firehose::direct(7, records)),
+            ("/firehose/logs", json, bodies_firehose::cloudwatch(7, records.max(50))),
             // One block each: a body that is cut is another matter.
             ("/api/v1/import/prometheus", text, bodies_exposition::exposition(7, 7, records)),
         ] {

@@ -1,8 +1,12 @@
 //! Decoding on the acknowledgement path allocates nothing once its scratch memory has grown.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
+#[path = "../perf/bodies_datadog_metrics.rs"]
+mod bodies_datadog_metrics;
 #[path = "../perf/bodies_exposition.rs"]
 mod bodies_exposition;
+#[path = "../perf/bodies_firehose.rs"]
+mod bodies_firehose;
 #[path = "../perf/bodies_otlp_json.rs"]
 mod bodies_otlp_json;
 mod support;
@@ -16,6 +20,9 @@ use inrush::envelope::{Envelope, FieldId, RequestFields, Route};
 use prost::Message as _;
 
 use support::bodies::{self, Random};
+use support::datadog_metrics::{
+    METRIC_PAYLOAD, SKETCH_PAYLOAD, Version, as_json, metric_payload, sketch_payload,
+};
 use support::generate::{
     logs_request, metrics_request, traces_request, write_request, write_request_2,
 };
@@ -175,4 +182,48 @@ fn otlp_json_allocates_nothing() {
         }
         assert_eq!(ALLOCATIONS.get() - before, 0, "{route:?}");
     }
+}
+
+#[test]
+fn datadog_metrics_allocate_nothing() {
+    let mut series_1 = vec![bodies_datadog_metrics::series_1(1, 1, 100)];
+    let mut series_2 = vec![bodies_datadog_metrics::series_2(1, 1, 100)];
+    let mut sketches = vec![bodies_datadog_metrics::sketches(1, 1, 100)];
+    for seed in 0..300 {
+        let mut random = Random::new(seed);
+        let payload = metric_payload(&mut random);
+        for version in [Version::V1, Version::V2] {
+            // Keys in escapes, texts in escapes, members that nobody knows.
+            let body = as_json(&mut random, &payload, version).into_bytes();
+            series_1.push(body[..body.len() / 2].to_vec());
+            series_1.push(body);
+        }
+        let body = payload.encode_to_vec();
+        series_2.push(mutate(&mut random, &body, &METRIC_PAYLOAD));
+        series_2.push(body);
+        let body = sketch_payload(&mut random).encode_to_vec();
+        sketches.push(mutate(&mut random, &body, &SKETCH_PAYLOAD));
+        sketches.push(body);
+    }
+    assert_steady(Route::DatadogSeriesV1, &series_1);
+    assert_steady(Route::DatadogSeriesV2, &series_2);
+    assert_steady(Route::DatadogSketches, &sketches);
+}
+
+#[test]
+fn firehose_allocates_nothing_in_steady_state() {
+    let cloudwatch = bodies_firehose::cloudwatch(1, 200);
+    let mut all = vec![cloudwatch.clone(), bodies_firehose::direct(1, 100)];
+    // Lines, broken gzip, no base64, members of wrong types, faults.
+    let gzip = bodies_firehose::gzip(b"{\"a\":1}\nline\n{\"b\":\n");
+    all.push(bodies_firehose::request(&[&gzip[..], &gzip[..20], b"\x00\x01", b"[INFO] a\nb"]));
+    all.push(br#"{"records":[{"data":"*"},{"data":1},[],{"data":"QQ"}]}"#.to_vec());
+    for seed in 0..300 {
+        let mut random = Random::new(seed);
+        let mut body = cloudwatch.clone();
+        let place = random.below(body.len());
+        body[place] = b"\"{}[],:A"[random.below(8)];
+        all.push(body);
+    }
+    assert_steady(Route::Firehose, &all);
 }

@@ -8,8 +8,18 @@
     reason = "tests"
 )]
 
+#[path = "../perf/bodies_firehose.rs"]
+mod bodies_firehose;
 #[path = "differential/compare.rs"]
 mod compare;
+#[path = "differential/datadog_metrics.rs"]
+mod datadog_metrics;
+#[path = "differential/datadog_metrics_traps.rs"]
+mod datadog_metrics_traps;
+#[path = "differential/firehose.rs"]
+mod firehose;
+#[path = "differential/firehose_traps.rs"]
+mod firehose_traps;
 #[path = "differential/generated.rs"]
 mod generated;
 #[path = "differential/otlp_json.rs"]

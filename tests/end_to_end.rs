@@ -324,7 +324,7 @@ fn refusals_name_the_fault_and_keep_the_next_request_apart() {
     check("/json/logs", &[("apikey", "")], b"[{}]", 401, "Authentication required");
     check("/nothing", &[], b"", 404, "");
     check("/v1/traces", &[("Content-Type", "application/x-protobuf")], b"\x08", 400, "");
-    check("/firehose/logs", &[], b"{}", 501, "");
+    check("/firehose/logs", &[], b"{}", 400, "list of records");
     let bad = snappy(b"\x0a\x02\x0a\xff");
     check("/api/v1/write", &REMOTE_WRITE, &bad, 400, "timeseries");
     check("/api/v1/write", &REMOTE_WRITE, b"not snappy", 400, "");

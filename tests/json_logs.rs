@@ -260,6 +260,58 @@ fn the_last_of_two_content_types_decides() {
     assert_eq!(bodies(&rows), ["a", "broken"]);
 }
 
+/// What GELF has besides: keys that begin with an underscore, a level of syslog, seconds with a fraction.
+#[test]
+fn a_gelf_record() {
+    let row = row(
+        r#"{"version":"1.1","host":"web-1","short_message":"a","full_message":"a\nb","timestamp":1767323045.25,"level":4,"_user_id":9001}"#,
+    );
+    assert_eq!(row.body, "a");
+    assert_eq!((row.time, row.severity.0), (1_767_323_045_250_000_000, 13));
+    assert_eq!(
+        row.attributes,
+        attributes(json!({
+            "version": "1.1", "host": "web-1", "full_message": "a\nb", "level": 4, "_user_id": 9001,
+        }))
+    );
+}
+
+/// One of them must not refuse the body it is in.
+#[test]
+fn integers_beyond_64_bits_become_doubles() {
+    let rows = rows_as(
+        "application/json",
+        br#"[{"message":"a","n":18446744073709551616,"m":-9223372036854775809,"k":9223372036854775808},
+            {"message":"b","n":9223372036854775807}]"#,
+    );
+    assert_eq!(bodies(&rows), ["a", "b"]);
+    assert_eq!(
+        rows[0].attributes,
+        attributes(
+            json!({"n": 18_446_744_073_709_551_616.0, "m": -9_223_372_036_854_775_809.0, "k": 9_223_372_036_854_775_808.0})
+        )
+    );
+    assert_eq!(rows[1].attributes, attributes(json!({"n": i64::MAX})));
+}
+
+#[test]
+fn times_of_fluent_bit_in_every_format() {
+    for (value, nanos) in [
+        ("1767323045.678901", 678_901_000),
+        ("\"2026-01-02T03:04:05.678901Z\"", 678_901_000),
+        ("\"2026-01-02 03:04:05.678901\"", 678_901_000),
+        ("1767323045", 0),
+        ("1767323045678", 678_000_000),
+    ] {
+        let row = row(&format!("{{\"date\":{value},\"log\":\"a\"}}"));
+        assert_eq!(
+            (row.time, row.attributes.len()),
+            (1_767_323_045_000_000_000 + nanos, 0),
+            "{value}"
+        );
+    }
+}
+
 // ── Fields ────────────────────────────────────────────────────────────────────────────────────
 
 #[test]

@@ -1,7 +1,6 @@
 //! Remote write 1.0 and 2.0 over real sockets: what a sender sees.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
-#[allow(dead_code, reason = "a part of it is used here")]
 #[path = "../perf/bodies.rs"]
 mod bodies;
 #[allow(dead_code, reason = "a part of it is used here")]
@@ -44,7 +43,8 @@ fn request_2(names: &[&str], time: u64) -> Vec<u8> {
     for name in names {
         request.text(4, name);
     }
-    for place in 2..2 + names.len() as u8 {
+    // The first two symbols are the empty one and the label's name.
+    for (place, _) in (2_u8..).zip(names) {
         request.message(5, |series| {
             series.bytes(1, &[1, place]).message(2, |sample| {
                 sample.fixed64(1, 1.5_f64.to_bits()).varint(2, time);

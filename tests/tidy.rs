@@ -67,7 +67,7 @@ fn allowed(module: &str) -> &'static [&'static str] {
         "decode" => &["batch", "content"],
         "journal" => &["ring"],
         "store" => &["journal", "content", "decode", "batch", "route"],
-        "admin" => &["route", "content", "decode", "journal", "store"],
+        "admin" => &["route", "content", "decode", "batch", "journal", "store"],
         _ => &[],
     }
 }

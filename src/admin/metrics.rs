@@ -9,6 +9,7 @@ use super::Status;
 use crate::counters::{COMMIT_BOUNDS_NANOS, Counter, ENDPOINT_COUNT, endpoint_label};
 use crate::envelope::Signal;
 use crate::journal::Pressure;
+use crate::route::Unkept;
 
 struct Page(String);
 
@@ -69,6 +70,34 @@ fn requests(page: &mut Page, status: &Status) {
                 page.sample("inrush_requests_total", &labels, requests.value());
             }
         }
+    }
+    page.family(
+        "inrush_unkept_total",
+        "counter",
+        "Posts of Datadog Agents and tracers that hold no telemetry: answered, not kept.",
+    );
+    for (index, unkept) in Unkept::ALL.into_iter().enumerate() {
+        let count: u64 = status
+            .shards
+            .iter()
+            .filter_map(|shard| shard.unkept.get(index))
+            .map(Counter::value)
+            .sum();
+        if count > 0 {
+            page.sample("inrush_unkept_total", &[("path", unkept.path())], count);
+        }
+    }
+    page.family(
+        "inrush_unknown_paths_total",
+        "counter",
+        "Requests for paths that no endpoint has, answered with 404.",
+    );
+    let mut paths = std::collections::BTreeMap::new();
+    for (path, count) in status.shards.iter().flat_map(|shard| shard.unknown_paths()) {
+        *paths.entry(path).or_insert(0) += count;
+    }
+    for (path, count) in paths {
+        page.sample("inrush_unknown_paths_total", &[("path", &path)], count);
     }
     page.family("inrush_refusals_total", "counter", "Requests not taken, by endpoint and cause.");
     let mut refusals = std::collections::BTreeMap::new();

@@ -5,6 +5,7 @@
 
 mod metrics;
 mod status;
+mod tail;
 
 pub use status::{Readiness, Status};
 
@@ -63,6 +64,7 @@ pub fn serve(listener: TcpListener, status: Arc<Status>) -> io::Result<Server> {
         .route("/metrics", get(show_metrics))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(show_readiness))
+        .route("/tail", get(tail::show))
         .with_state(status);
     let thread = std::thread::Builder::new().name("admin-0".to_owned()).spawn(move || {
         runtime.block_on(async {

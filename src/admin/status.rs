@@ -4,7 +4,7 @@
 
 use std::fmt::Write;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use crate::counters::{Counter, ShardCounters, StoreCounters, Tenants};
@@ -18,6 +18,8 @@ pub struct Status {
     pub(super) store: Arc<StoreCounters>,
     pub(super) lag: Lag,
     pub(super) recovery: RecoveryReport,
+    /// Readers of `/tail`.
+    pub(super) tails: Arc<AtomicUsize>,
     draining: AtomicBool,
     started: Instant,
     /// By shard: turns when last looked at, and when that was.
@@ -50,6 +52,7 @@ impl Status {
             store,
             lag,
             recovery,
+            tails: Arc::default(),
             draining: AtomicBool::new(false),
             started: Instant::now(),
             turns,
@@ -58,6 +61,10 @@ impl Status {
 
     pub fn begin_drain(&self) {
         self.draining.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
     }
 
     pub(super) fn pressure(&self) -> Pressure {
@@ -108,7 +115,7 @@ impl Status {
 
     pub fn readiness(&self) -> Readiness {
         let mut reasons = Vec::new();
-        if self.draining.load(Ordering::Relaxed) {
+        if self.is_draining() {
             reasons.push("draining".to_owned());
         }
         let poisoned = self.poisoned();

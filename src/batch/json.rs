@@ -31,6 +31,11 @@ pub(super) fn append_value(into: &mut Vec<u8>, value: Value<'_>) -> u64 {
     }
 }
 
+/// Appends `value` as JSON, text too.
+pub(super) fn append_json(into: &mut Vec<u8>, value: Value<'_>) {
+    Writer { into, replaced: 0 }.value(value, 0);
+}
+
 struct Writer<'a> {
     into: &'a mut Vec<u8>,
     replaced: u64,

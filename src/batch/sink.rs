@@ -70,6 +70,14 @@ pub enum RejectCause {
     HistogramCountInvalid,
     /// A native histogram whose custom bounds contradict the rest of it.
     HistogramBoundsInvalid,
+    /// A Datadog sketch whose keys and counts differ in number.
+    SketchBinsUneven,
+    /// A Datadog sketch with a key that stands for no value.
+    SketchKeyOutOfRange,
+    /// A Datadog sketch of fewer than no values.
+    SketchCountNegative,
+    /// A Datadog distribution of the form that Agents sent before sketches.
+    DistributionNotTaken,
 }
 
 impl RejectCause {
@@ -108,6 +116,10 @@ impl RejectCause {
             Self::HistogramBoundsInvalid => {
                 "a native histogram's custom bounds contradict its schema, its buckets or each other"
             }
+            Self::SketchBinsUneven => "a sketch's keys and counts differ in number",
+            Self::SketchKeyOutOfRange => "a sketch has a key that stands for no value",
+            Self::SketchCountNegative => "a sketch has a negative count",
+            Self::DistributionNotTaken => "a distribution is not a sketch; only sketches are taken",
         }
     }
 }

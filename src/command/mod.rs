@@ -3,3 +3,4 @@
 pub mod check;
 pub mod key;
 pub mod serve;
+pub mod tail;

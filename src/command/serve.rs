@@ -130,7 +130,8 @@ fn write_announcement(
     writeln!(
         out,
         "endpoints   POST /api/v1/write (Prometheus remote write)  /api/v1/import/prometheus\n            \
-         /v1/logs /v1/traces /v1/metrics (OTLP)  /json/logs"
+         /v1/logs /v1/traces /v1/metrics (OTLP)  /json/logs  /firehose/logs\n            \
+         /datadog/api/v1/series /datadog/api/v2/series /datadog/api/beta/sketches"
     )?;
     match &started.first_key {
         Some(key) => {

@@ -15,7 +15,7 @@ pub use value::{Delay, Size};
 
 use crate::buffer::Pool;
 use crate::journal::SEGMENT_SIZE_MIN;
-use crate::limits::{KIB, MIB};
+use crate::limits::{KIB, MIB, TENANT_SIZE_MAX};
 
 /// Everything that can be set, with its default.
 #[derive(Clone, Debug, Deserialize)]
@@ -33,8 +33,10 @@ pub struct Config {
     pub shards: u32,
     /// Threads that decode and write Parquet; 0 is the cores that are no shard's, at least one.
     pub store_workers: u32,
-    /// Tenant of requests without any credential on plaintext listeners.
+    /// Tenant of requests without any credential on plaintext listeners: tracers send no key.
     pub http_tenant: Option<String>,
+    /// Also where such a listener can be reached from other machines.
+    pub http_tenant_anywhere: bool,
     pub log_level: String,
     pub store: StoreConfig,
     pub journal: JournalConfig,
@@ -89,6 +91,7 @@ impl Default for Config {
             shards: 0,
             store_workers: 0,
             http_tenant: None,
+            http_tenant_anywhere: false,
             log_level: "info".to_owned(),
             store: StoreConfig::default(),
             journal: JournalConfig::default(),
@@ -127,7 +130,7 @@ impl Default for RingConfig {
 }
 
 /// Every setting's environment variable and its place in the file.
-pub const ENVIRONMENT: [(&str, &[&str]); 17] = [
+pub const ENVIRONMENT: [(&str, &[&str]); 18] = [
     ("INRUSH_DATA_DIR", &["data_dir"]),
     ("INRUSH_HTTP", &["http"]),
     ("INRUSH_HTTPS", &["https"]),
@@ -135,6 +138,7 @@ pub const ENVIRONMENT: [(&str, &[&str]); 17] = [
     ("INRUSH_SHARDS", &["shards"]),
     ("INRUSH_STORE_WORKERS", &["store_workers"]),
     ("INRUSH_HTTP_TENANT", &["http_tenant"]),
+    ("INRUSH_HTTP_TENANT_ANYWHERE", &["http_tenant_anywhere"]),
     ("INRUSH_LOG_LEVEL", &["log_level"]),
     ("INRUSH_STORE_MAX_DELAY", &["store", "max_delay"]),
     ("INRUSH_STORE_PART_SIZE", &["store", "part_size"]),
@@ -221,7 +225,7 @@ fn set(table: &mut toml::Table, place: &[&str], values: Vec<String>) -> Result<(
             "shards" | "store_workers" | "large_body_threads" => toml::Value::Integer(
                 text.parse().map_err(|_| format!("{text:?} is not a whole number"))?,
             ),
-            "direct" => toml::Value::Boolean(
+            "direct" | "http_tenant_anywhere" => toml::Value::Boolean(
                 text.parse().map_err(|_| format!("{text:?} is not true or false"))?,
             ),
             _ => toml::Value::String(text),
@@ -262,9 +266,20 @@ impl Config {
             return fail("no listener: give at least one --http ADDR".to_owned());
         }
         if let Some(tenant) = &self.http_tenant {
-            return fail(format!(
-                "http_tenant {tenant:?}: this version has no route whose senders carry no key"
-            ));
+            let is_name = (1..=TENANT_SIZE_MAX).contains(&tenant.len())
+                && !tenant.chars().any(|char| char.is_control() || char.is_whitespace());
+            if !is_name {
+                return fail(format!(
+                    "http_tenant {tenant:?}: 1 to {TENANT_SIZE_MAX} bytes without blanks, as for keys"
+                ));
+            }
+            let open = self.http.iter().find(|address| !address.ip().is_loopback());
+            if let Some(address) = open.filter(|_| !self.http_tenant_anywhere) {
+                return fail(format!(
+                    "http_tenant {tenant:?} would let anyone who reaches {address} send without a \
+                     key: listen on 127.0.0.1, or allow it with --http-tenant-anywhere"
+                ));
+            }
         }
         if self.journal.segment_size.0 < SEGMENT_SIZE_MIN {
             return fail(format!(
@@ -366,6 +381,10 @@ mod tests {
         assert!(error(None, "INRUSH_JOURNAL_MAX_SIZE", "1MiB").contains("journal.max_size"));
         assert!(error(None, "INRUSH_HTTPS", "127.0.0.1:1").contains("TLS"));
         assert!(error(None, "INRUSH_RING_MODE", "poll").contains("io_uring"));
+        assert!(error(None, "INRUSH_HTTP_TENANT", "").contains("http_tenant"));
+        let open = Some("http = [\"127.0.0.1:1\", \"0.0.0.0:8126\"]");
+        let told = error(open, "INRUSH_HTTP_TENANT", "dev");
+        assert!(told.contains("0.0.0.0:8126") && told.contains("--http-tenant-anywhere"), "{told}");
         assert!(error(Some("[journal]\nmax_size = 1.5"), "", "").contains("max_size"));
     }
 
@@ -376,7 +395,7 @@ mod tests {
             let text = match *place.last().unwrap() {
                 "http" | "https" | "admin" => "127.0.0.1:1",
                 "shards" | "store_workers" | "large_body_threads" => "1",
-                "direct" => "true",
+                "direct" | "http_tenant_anywhere" => "true",
                 "max_delay" => "5s",
                 "part_size" | "max_size" | "segment_size" | "body_memory" => "1GiB",
                 _ => "info",

@@ -1,6 +1,9 @@
 //! HTTP/1.1 on a connection: heads, bodies, replies in order.
 
-use super::{BodyState, Connection, Context, CutBody, Exchange, LargeJob, Phase, Records, Waiting};
+use super::{
+    BodyState, Connection, Context, CutBody, DiscardedBody, Exchange, LargeJob, Phase, Records,
+    Waiting,
+};
 use crate::envelope::Route;
 use crate::http::head::RequestHead;
 use crate::http::http1::chunked::ChunkStep;
@@ -11,12 +14,12 @@ use crate::http::{Method, Parsed};
 use crate::ingest::{Admission, Taken};
 use crate::journal::format::ENTRY_HEADER_SIZE;
 use crate::limits::{
-    BODY_BUDGET_TIMEOUT, BODY_RATE_WINDOW, HEAD_TIMEOUT, IDLE_TIMEOUT, KIB, LINGER_SIZE_MAX,
-    LINGER_TIMEOUT, SEND_TIMEOUT, size,
+    BODY_BUDGET_TIMEOUT, BODY_RATE_WINDOW, BODY_SIZE_MAX, HEAD_TIMEOUT, IDLE_TIMEOUT, KIB,
+    LINGER_SIZE_MAX, LINGER_TIMEOUT, SEND_TIMEOUT, size,
 };
 use crate::outcome::{Cause, RequestEcho, render};
 use crate::ring::clock::Now;
-use crate::route::{self, Endpoint};
+use crate::route::{self, Endpoint, RouteError, Unkept};
 
 /// A refused body of this size or less is read away, so that the connection lives on.
 const DISCARD_SIZE_MAX: u64 = 64 * KIB as u64;
@@ -48,14 +51,7 @@ impl Connection {
                     Some(count)
                 }
                 Phase::ExpectCut { .. } => self.consume_cut(rest, context),
-                Phase::Discard { left } => {
-                    let count = (*left).min(rest.len() as u64);
-                    *left -= count;
-                    if *left == 0 {
-                        self.expect_head(context.now);
-                    }
-                    Some(size(count))
-                }
+                Phase::Discard { .. } => Some(self.consume_discarded(rest, context)),
                 Phase::Linger { discarded } => {
                     *discarded += rest.len();
                     if *discarded > LINGER_SIZE_MAX {
@@ -146,6 +142,9 @@ impl Connection {
                 return self.refuse(sequence, ingested, cause, framing, rest, context);
             }
         };
+        if selected == Err(RouteError::NotFound) {
+            context.counters.count_unknown_path(head.path);
+        }
         let admitted = match selected {
             Ok(endpoint) => context.ingest.admit(head, endpoint, framing, &mut self.memo),
             Err(error) => Err(Cause::Route(error)),
@@ -156,6 +155,11 @@ impl Connection {
         }
         let sequence = self.pipeline.push(exchange);
         match admitted {
+            Err(Cause::Unkept) => {
+                self.read_away(sequence, endpoint, framing, context);
+                self.continue_due = expects_continue && rest.is_empty();
+                0
+            }
             // A peer that waits for 100 may or may not send its body now: no way to tell.
             Err(cause) if expects_continue => {
                 note_refusal(ingested, &cause, context);
@@ -168,6 +172,32 @@ impl Connection {
                 self.continue_due = expects_continue && rest.is_empty();
                 self.accept(sequence, admission, framing, rest, context)
             }
+        }
+    }
+
+    /// Answers a request whose body is read and not kept.
+    fn read_away(
+        &mut self,
+        sequence: u64,
+        endpoint: Option<Endpoint>,
+        framing: BodyFraming,
+        context: &mut Context<'_>,
+    ) {
+        if let Some(Endpoint::Unkept(unkept)) = endpoint
+            && let Some(place) = Unkept::ALL.into_iter().position(|known| known == unkept)
+        {
+            context.counters.unkept[place].add_own(1);
+        }
+        match framing {
+            BodyFraming::Length(length) if length > BODY_SIZE_MAX as u64 => {
+                self.pipeline.settle(sequence, Cause::BodyTooLarge);
+                self.end_with_linger(context.now);
+            }
+            BodyFraming::Empty | BodyFraming::Length(0) => {
+                self.pipeline.settle(sequence, Cause::Unkept);
+                self.expect_head(context.now);
+            }
+            _ => self.begin_discard(DiscardedBody::awaited(framing, sequence), context.now),
         }
     }
 
@@ -353,8 +383,7 @@ impl Connection {
                 0
             }
             BodyFraming::Length(length) if length <= DISCARD_SIZE_MAX => {
-                self.phase = Phase::Discard { left: length };
-                self.since_nanos = context.now.monotonic_nanos;
+                self.begin_discard(DiscardedBody::answered(length), context.now);
                 0
             }
             _ => {
@@ -427,7 +456,7 @@ impl Connection {
                 0
             }
             BodyFraming::Length(length) if length <= DISCARD_SIZE_MAX => {
-                self.phase = Phase::Discard { left: length };
+                self.begin_discard(DiscardedBody::answered(length), context.now);
                 0
             }
             _ => {
@@ -501,7 +530,7 @@ impl Connection {
             }
             Phase::Discard { .. } => {
                 if waited > nanos(BODY_RATE_WINDOW) {
-                    self.end_with_linger(context.now);
+                    self.give_up_discard(context.now);
                 }
             }
             Phase::Linger { .. } => {

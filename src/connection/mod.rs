@@ -14,6 +14,7 @@
 
 mod body;
 mod cut;
+mod discard;
 mod exchange;
 mod http1;
 mod refusal_log;
@@ -21,6 +22,7 @@ mod table;
 
 pub use body::BodyState;
 pub use cut::CutBody;
+use discard::DiscardedBody;
 pub use exchange::{Exchange, Pipeline};
 pub use refusal_log::RefusalLog;
 pub use table::{ConnectionId, Table};
@@ -104,9 +106,9 @@ enum Phase {
     ExpectCut {
         body: Box<CutBody>,
     },
-    /// The rest of a refused body, small enough to be read away.
+    /// A body that nobody wants, small enough to be read away.
     Discard {
-        left: u64,
+        body: Box<DiscardedBody>,
     },
     /// The last reply goes out; what the peer still sends is thrown away so that it can read it.
     Linger {
@@ -260,6 +262,11 @@ impl Connection {
         if let Phase::ExpectBody { body } | Phase::AwaitBudget { body, .. } = &self.phase {
             // Half a request has no answer; those before it still get theirs.
             self.pipeline.abandon(body.sequence);
+        }
+        if let Phase::Discard { body } = &self.phase
+            && let Some(sequence) = body.answers()
+        {
+            self.pipeline.abandon(sequence);
         }
         self.release_body(context.pool);
         self.phase = Phase::Ended;

@@ -87,6 +87,8 @@ pub enum Fault {
     JsonTypeWrong,
     /// JSON: text that is not a number, for a field that is one.
     JsonNumberInvalid,
+    /// Firehose: an array, or an object without `records`.
+    FirehoseRecordsMissing,
 }
 
 impl Fault {
@@ -148,6 +150,9 @@ impl Fault {
             }
             Self::JsonTypeWrong => "a known field has a JSON value of a type it cannot have",
             Self::JsonNumberInvalid => "a number field has text that is not a number",
+            Self::FirehoseRecordsMissing => {
+                "a Firehose request is an object with a list of records"
+            }
         }
     }
 }

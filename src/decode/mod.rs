@@ -8,7 +8,9 @@
 mod error;
 pub mod wire;
 
+pub mod datadog_metrics;
 pub mod exposition;
+pub mod firehose;
 pub mod json_logs;
 pub mod otlp;
 pub mod remote_write;
@@ -77,6 +79,8 @@ pub struct Scratch {
     pub otlp: otlp::Scratch,
     pub exposition: exposition::Scratch,
     pub json_logs: json_logs::Scratch,
+    pub datadog_metrics: datadog_metrics::Scratch,
+    pub firehose: firehose::Scratch,
 }
 
 /// Whether this version can decode the route; the others are answered with 501.
@@ -89,6 +93,10 @@ pub const fn is_decodable(route: Route) -> bool {
             | Route::OtlpTraces
             | Route::OtlpMetrics
             | Route::JsonLogs
+            | Route::DatadogSeriesV1
+            | Route::DatadogSeriesV2
+            | Route::DatadogSketches
+            | Route::Firehose
     )
 }
 
@@ -111,6 +119,10 @@ pub fn decode<S: RecordSink>(
             otlp::decode(envelope, payload, &mut scratch.otlp, sink)
         }
         Route::JsonLogs => json_logs::decode(envelope, payload, &mut scratch.json_logs, sink),
+        Route::DatadogSeriesV1 | Route::DatadogSeriesV2 | Route::DatadogSketches => {
+            datadog_metrics::decode(envelope, payload, &mut scratch.datadog_metrics, sink)
+        }
+        Route::Firehose => firehose::decode(envelope, payload, &mut scratch.firehose, sink),
         _ => Err(DecodeError::at(Fault::RouteNotDecodable, 0)),
     }
 }

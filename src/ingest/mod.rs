@@ -17,7 +17,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use crate::auth::{self, KeyTable, Memo};
+use crate::auth::{self, AuthError, KeyTable, Memo};
 use crate::batch::{RecordSink, Validating};
 use crate::buffer::{AlignedBuffer, Pool, PoolError};
 use crate::content::{self, Arena, ContentError};
@@ -32,7 +32,8 @@ use crate::journal::format::{
 };
 use crate::journal::write::{AppendError, Ticket, Writer};
 use crate::limits::{
-    self, BLOCK_SIZE_MAX, LARGE_BODY, PACKED_ENTRY_SIZE_MAX, UNCUT_CODED_SIZE_MAX, size,
+    self, BLOCK_SIZE_MAX, LARGE_BODY, LARGE_DELIVERY, PACKED_ENTRY_SIZE_MAX, UNCUT_CODED_SIZE_MAX,
+    size,
 };
 use crate::outcome::Cause;
 use crate::route::{self, Endpoint};
@@ -42,6 +43,8 @@ pub struct Keys {
     pub table: KeyTable,
     /// By the table's tenant index.
     pub tenants: Vec<Tenant>,
+    /// Whose requests without any credential are, by place in `tenants`. The listeners are all plaintext.
+    pub keyless: Option<u32>,
 }
 
 #[derive(Clone)]
@@ -135,7 +138,11 @@ impl Ingest {
     ) -> Result<Admission, Cause> {
         let tenant = if endpoint.needs_key() {
             auth::authenticate_remembering(&self.keys.table, head, &mut self.auth_scratch, memo)
-                .map_err(Cause::Auth)?
+                .or_else(|error| match (error, self.keys.keyless) {
+                    // A wrong credential is a mistake that somebody should learn of.
+                    (AuthError::Missing, Some(tenant)) => Ok(tenant),
+                    (error, _) => Err(Cause::Auth(error)),
+                })?
         } else {
             0
         };
@@ -145,6 +152,7 @@ impl Ingest {
             Endpoint::Info => return Err(Cause::Info),
             Endpoint::DatadogValidate => return Err(Cause::ValidateOk),
             Endpoint::VmHandshake => return Err(Cause::VmHandshake),
+            Endpoint::Unkept(_) => return Err(Cause::Unkept),
             Endpoint::Preflight => return Err(Cause::Preflight),
             Endpoint::Options { .. } => return Err(Cause::Options),
         };
@@ -309,7 +317,11 @@ impl Ingest {
         let codings = true_codings(admission.route, admission.codings, body);
         patch_codings(envelope, codings);
         patch_arrival(envelope, arrival_nanos);
-        let limit = if admission.route.is_cut() { BLOCK_SIZE_MAX } else { LARGE_BODY };
+        let limit = match admission.route {
+            Route::Firehose => LARGE_DELIVERY,
+            route if route.is_cut() => BLOCK_SIZE_MAX,
+            _ => LARGE_BODY,
+        };
         if codings.is_identity() && body.len() > limit {
             return Err(Refusal::Large);
         }

@@ -1,13 +1,16 @@
 //! Bodies of replies: each protocol's own form of success, of partial success and of refusal.
 
 use std::fmt;
+use std::sync::LazyLock;
+
+use sha2::{Digest, Sha256};
 
 use super::{Cause, RequestEcho};
 use crate::auth::AuthError;
-use crate::decode::{DecodeError, Verdict, is_decodable};
+use crate::decode::{DecodeError, Verdict};
 use crate::envelope::Route;
 use crate::http::reply::{Body, Reply};
-use crate::route::{Endpoint, RouteError};
+use crate::route::{Endpoint, RouteError, Unkept};
 
 const TEXT: &str = "text/plain; charset=utf-8";
 /// Bare: some exporters compare the whole field and ignore the body otherwise.
@@ -31,7 +34,7 @@ impl Form {
             (Some(Endpoint::Ingest(route)), _)
             | (_, Cause::Route(RouteError::GrpcNeedsHttp2 { route }))
             | (_, Cause::Route(RouteError::MethodNotAllowed { route: Some(route), .. })) => route,
-            (Some(Endpoint::DatadogValidate), _) => return Self::Datadog,
+            (Some(Endpoint::DatadogValidate | Endpoint::Unkept(_)), _) => return Self::Datadog,
             _ => return Self::Text,
         };
         match route {
@@ -172,27 +175,33 @@ pub(super) fn write_acknowledgement(
     }
 }
 
-/// `/info`: only routes that can be decoded are listed, as tracers use what is listed.
+/// What tracers ask before they send: they use what is listed, so only what is kept is. With
+/// `client_drop_p0s` they would drop unsampled traces and send statistics instead.
+const INFO: &str = "{\"version\":\"7.65.0\",\
+    \"endpoints\":[\"/v0.3/traces\",\"/v0.4/traces\",\"/v0.5/traces\",\"/v0.7/traces\"],\
+    \"client_drop_p0s\":false,\"span_events\":true,\"span_meta_structs\":true}";
+
 pub(super) fn write_info(reply: &mut Reply) {
     reply.content_type = Some(JSON);
-    let body = reply.owned_body();
-    body.extend_from_slice(b"{\"version\":\"7.65.0\",\"endpoints\":[");
-    let mut separator: &[u8] = b"\"";
-    for route in [
-        Route::DatadogTracesV03,
-        Route::DatadogTracesV04,
-        Route::DatadogTracesV05,
-        Route::DatadogTracesV07,
-    ] {
-        if is_decodable(route) {
-            body.extend_from_slice(separator);
-            body.extend_from_slice(route.path().as_bytes());
-            body.push(b'"');
-            separator = b",\"";
-        }
-    }
-    // With `true` clients would drop unsampled traces and send statistics instead.
-    body.extend_from_slice(b"],\"client_drop_p0s\":false}");
+    reply.body = Body::Static(INFO.as_bytes());
+}
+
+/// The lowercase hex SHA-256 of `/info`, which tracers compare with that of what they read.
+pub(super) fn info_state() -> &'static str {
+    static STATE: LazyLock<String> =
+        LazyLock::new(|| Sha256::digest(INFO).iter().map(|byte| format!("{byte:02x}")).collect());
+    &STATE
+}
+
+/// The answers that a stock Agent gets elsewhere.
+pub(super) fn write_unkept(request: &RequestEcho<'_>, reply: &mut Reply) {
+    let body: &[u8] = match request.endpoint {
+        Some(Endpoint::Unkept(Unkept::Telemetry)) => return,
+        Some(Endpoint::Unkept(Unkept::CheckRun | Unkept::HostMetadata)) => b"{\"status\":\"ok\"}",
+        _ => b"{}",
+    };
+    reply.content_type = Some(JSON);
+    reply.body = Body::Static(body);
 }
 
 /// `{"requestId":"…","timestamp":N`, still open. A string for a timestamp counts as no answer.

@@ -31,7 +31,9 @@ use crate::http::http1::chunked::ChunkError;
 use crate::http::http1::head::HeadError;
 use crate::http::reply::{Body, Reply, Value};
 use crate::http::{is_token, list_members};
-use crate::route::{self, CodingError, Endpoint, Media, MediaError, RouteError, accepted_codings};
+use crate::route::{
+    self, CodingError, Endpoint, Media, MediaError, RouteError, Unkept, accepted_codings,
+};
 use form::{Form, Text};
 
 /// Everything that can come of a request.
@@ -43,6 +45,8 @@ pub enum Cause {
     Info,
     ValidateOk,
     VmHandshake,
+    /// Read away; there was nothing in it to keep.
+    Unkept,
     Preflight,
     Options,
     Head(HeadError),
@@ -203,6 +207,10 @@ fn status(request: &RequestEcho<'_>, cause: &Cause) -> u16 {
             _ => 200,
         },
         Cause::Health | Cause::Info | Cause::ValidateOk | Cause::VmHandshake => 200,
+        Cause::Unkept => match request.endpoint {
+            Some(Endpoint::Unkept(Unkept::Intake | Unkept::Metadata)) => 200,
+            _ => 202,
+        },
         Cause::Preflight | Cause::Options => 204,
         Cause::Head(error) => match error {
             HeadError::RequestLineOverLimit => 414,
@@ -247,6 +255,10 @@ fn status(request: &RequestEcho<'_>, cause: &Cause) -> u16 {
 
 /// The fields that a status or a cause asks for.
 fn push_fields(request: &RequestEcho<'_>, cause: &Cause, reply: &mut Reply) {
+    if request.route().is_some_and(Route::is_of_tracers) {
+        // Java's tracer asks for /info again at each flush where this is missing or another.
+        reply.push("datadog-agent-state", Value::Static(form::info_state()));
+    }
     match cause {
         Cause::Auth(_) if reply.status == 401 => {
             reply.push("www-authenticate", Value::Static("Bearer realm=\"inrush\""));
@@ -342,6 +354,7 @@ fn render_success(request: &RequestEcho<'_>, cause: &Cause, reply: &mut Reply) {
             reply.content_type = Some("application/json");
             reply.body = Body::Static(b"{\"valid\":true}");
         }
+        Cause::Unkept => form::write_unkept(request, reply),
         Cause::VmHandshake => {
             // vmagent compares the whole body with this one byte.
             reply.content_type = Some("text/plain; charset=utf-8");
@@ -417,6 +430,7 @@ fn describe(request: &RequestEcho<'_>, cause: &Cause, text: &mut Text) {
         | Cause::ValidateOk
         | Cause::VmHandshake
         | Cause::Preflight
+        | Cause::Unkept
         | Cause::Options => Ok(()),
     };
 }
@@ -452,6 +466,7 @@ impl Cause {
             Self::Info => "info",
             Self::ValidateOk => "validate",
             Self::VmHandshake => "vm_handshake",
+            Self::Unkept => "unkept",
             Self::Preflight => "preflight",
             Self::Options => "options",
             Self::Head(HeadError::HeadSizeOverLimit | HeadError::FieldCountOverLimit) => {
@@ -494,6 +509,7 @@ impl Cause {
                 | Self::Info
                 | Self::ValidateOk
                 | Self::VmHandshake
+                | Self::Unkept
                 | Self::Preflight
                 | Self::Options
         )

@@ -12,7 +12,7 @@ use crate::envelope::Route;
 use crate::http::http1::chunked::ChunkError;
 use crate::http::http1::head::HeadError;
 use crate::http::reply::{Reply, Value};
-use crate::route::{CodingError, Endpoint, MediaError, RouteError};
+use crate::route::{CodingError, Endpoint, MediaError, RouteError, Unkept};
 
 const EPOCH_MILLIS: u64 = 1_795_461_630_123;
 
@@ -196,7 +196,8 @@ fn full_success_is_what_each_sender_takes_for_success() {
         assert_eq!(reply.status, status, "{route:?}");
         assert_eq!(reply.content_type, content_type, "{route:?}");
         assert_eq!(body(&reply), expected, "{route:?}");
-        assert_eq!(reply.fields().count(), 0, "no Written headers for remote write 1.0");
+        // No Written headers for remote write 1.0.
+        assert_eq!(reply.fields().count(), usize::from(route.is_of_tracers()), "{route:?}");
     }
     let json = RequestEcho { json: true, ..echo(Some(Endpoint::Ingest(Route::OtlpLogs))) };
     let reply = rendered(&json, Cause::Acknowledged(verdict));
@@ -313,13 +314,42 @@ fn small_endpoints_answer_to_the_letter() {
     let reply = at(Endpoint::Info, Cause::Info);
     let info: serde_json::Value = serde_json::from_slice(reply.body.as_bytes()).unwrap();
     assert_eq!(info["client_drop_p0s"], false);
-    let endpoints = info["endpoints"].as_array().unwrap();
-    let decodable = Route::ALL
-        .iter()
-        .filter(|route| route.protocol() == "datadog" && route.path().ends_with("/traces"))
-        .filter(|route| crate::decode::is_decodable(**route))
-        .count();
-    assert_eq!(endpoints.len(), decodable);
+    let listed: Vec<_> =
+        info["endpoints"].as_array().unwrap().iter().map(|path| path.as_str().unwrap()).collect();
+    let taken: Vec<_> =
+        Route::ALL.iter().filter(|route| route.is_of_tracers()).map(|route| route.path()).collect();
+    assert_eq!(listed, taken);
+}
+
+/// Java's tracer asks again at each flush where the state does not fit what it read.
+#[test]
+fn every_reply_to_a_tracer_has_the_state_of_info() {
+    for &route in Route::ALL {
+        for cause in [Cause::Acknowledged(Verdict::default()), Cause::Auth(AuthError::Missing)] {
+            let reply = ingest(route, cause);
+            let state = reply.field("datadog-agent-state");
+            assert_eq!(state.is_some(), route.is_of_tracers(), "{route:?}");
+        }
+    }
+}
+
+#[test]
+fn what_is_not_kept_is_answered_as_its_sender_needs_it() {
+    for (unkept, status, text) in [
+        (Unkept::CheckRun, 202, "{\"status\":\"ok\"}"),
+        (Unkept::Intake, 200, "{}"),
+        (Unkept::Metadata, 200, "{}"),
+        (Unkept::HostMetadata, 202, "{\"status\":\"ok\"}"),
+        (Unkept::Stats, 202, "{}"),
+        (Unkept::Telemetry, 202, ""),
+    ] {
+        let echo = echo(Some(Endpoint::Unkept(unkept)));
+        let reply = rendered(&echo, Cause::Unkept);
+        assert_eq!((reply.status, body(&reply).as_str()), (status, text), "{unkept:?}");
+        let reply = rendered(&echo, Cause::Auth(AuthError::Invalid));
+        assert_eq!(reply.status, 401);
+        assert_eq!(body(&reply), "{\"errors\":[\"the ingestion key is not valid\"]}");
+    }
 }
 
 // ── Refusals to the byte ──────────────────────────────────────────────────────────────────────

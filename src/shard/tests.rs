@@ -52,6 +52,7 @@ impl Simulation {
         let digest = KeyTable::digest(&SECRET, KEY.as_bytes());
         let keys = Keys {
             table: KeyTable::new(&SECRET, std::iter::once((digest, 0))),
+            keyless: None,
             tenants: vec![Tenant { name: Rc::from("acme"), counters: Arc::default() }],
         };
         let ingest =

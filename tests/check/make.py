@@ -5,10 +5,12 @@
 Writes NAME.body, and the head of NAME.expected (endpoint and headers) where there is none yet.
 """
 
+import base64
 import gzip
 import json
 import pathlib
 import struct
+import zlib
 
 HERE = pathlib.Path(__file__).parent
 VECTORS = HERE.parent / "vectors"
@@ -104,6 +106,8 @@ def damaged(body, old, new):
 
 WRITE, LOGS, TRACES, METRICS, JSON = "/api/v1/write", "/v1/logs", "/v1/traces", "/v1/metrics", "/json/logs"
 IMPORT = "/api/v1/import/prometheus"
+SERIES_1, SERIES_2, SKETCHES = "/datadog/api/v1/series", "/datadog/api/v2/series", "/datadog/api/beta/sketches"
+FIREHOSE = "/firehose/logs"
 block = (VECTORS / "prometheus-2.42-samples.snappy").read_bytes()
 write = unsnappy(block)
 zipped_logs = (VECTORS / "opentelemetry-python-logs.protobuf.gz").read_bytes()
@@ -137,8 +141,40 @@ deep_value = field(1, "end")
 for _ in range(70):
     deep_value = field(5, field(1, deep_value))
 deep = field(1, field(2, field(2, field(5, deep_value))))
+
+
+def datadog(*points, metric="system.load.1"):
+    """A MetricPayload of one gauge, as an Agent writes it: a point's time before its value."""
+    host = field(1, field(1, "host") + field(2, "web-1"))
+    found = b"".join(field(4, field(2, at) + field(1, value)) for at, value in points)
+    return field(1, host + field(2, metric) + field(3, "env:prod") + found + field(5, 3))
+
+
+def sketch(keys, counts):
+    bins = field(7, bytes(2 * key for key in keys)) + field(8, bytes(counts))
+    dog = field(1, 1_700_000_000) + field(2, sum(counts)) + field(3, 1.0) + field(4, 2.0) + field(6, 3.0) + bins
+    return field(1, field(1, "latency") + field(2, "web-1") + field(4, "env:prod") + field(7, dog))
+
+
+datadog_json = {
+    "series": [
+        {"metric": "system.load.1", "host": "web-1", "tags": ["env:prod"], "points": [[1700000000, 0.5], [1700000010, 0.75]]},
+        {"metric": "page.views", "type": "count", "interval": 10, "host": None, "points": [[1700000000.25, 1027]]},
+    ]
+}
+v1_series = json.dumps(datadog_json).encode()
 records = [{"message": f"line {n}", "level": "info", "service": "shop"} for n in range(4)]
 array = json.dumps(records).encode()
+event = {"id": "37", "timestamp": 1795435200000, "message": "START RequestId: 7d8f"}
+subscription = json.dumps({"messageType": "DATA_MESSAGE", "owner": "123456789012", "logGroup": "g", "logStream": "s", "subscriptionFilters": [], "logEvents": [event, event]}).encode()
+control = json.dumps({"messageType": "CONTROL_MESSAGE", "owner": "CloudwatchLogs", "logGroup": "", "logStream": "", "subscriptionFilters": [], "logEvents": [event]}).encode()
+
+
+def delivery(*records):
+    records = [{"data": base64.b64encode(record).decode()} for record in records]
+    return json.dumps({"requestId": "ed4acda5", "timestamp": 1795435200000, "records": records}).replace(", \"records\"", ",\"records\"").encode()
+
+
 exposition = (
     b"# HELP http_requests_total Requests.\n# TYPE http_requests_total counter\n"
     b'http_requests_total{method="GET",code="200"} 1027 1700000000123\n'
@@ -191,12 +227,37 @@ CAPTURES = {
     "json-numbers-between": (b'[{"message":"a"},1,2,{"message":"b"},null]', JSON, []),
     "json-broken-record": (b'{"message":"good"}\n{"message":"bad" "level":3}\n', JSON, ["Content-Type: application/x-ndjson"]),
     "json-depth-bomb": (b'[{"message":"deep","x":' + b"[" * 100 + b"]" * 100 + b"}]", JSON, []),
+    # Firehose.
+    "firehose-not-json": (b"requestId=ed4acda5&records=1", FIREHOSE, []),
+    "firehose-is-json-logs": (array, FIREHOSE, []),
+    "firehose-without-records": (b'{"requestId":"ed4acda5","timestamp":1795435200000}', FIREHOSE, []),
+    "firehose-cut-off": (delivery(subscription)[:-20], FIREHOSE, []),
+    "firehose-comma-missing": (delivery(subscription).replace(b',"records"', b'"records"'), FIREHOSE, []),
+    "firehose-records-is-object": (b'{"requestId":"ed4acda5","timestamp":1795435200000,"records":{"data":"QQ=="}}', FIREHOSE, []),
+    "firehose-not-base64": (delivery(subscription).replace(b'"data": "', b'"data": "%', 1), FIREHOSE, []),
+    "firehose-data-is-object": (b'{"requestId":"ed4acda5","timestamp":1795435200000,"records":[{"data":{"a":1}},{"data":"eyJhIjoxfQ=="}]}', FIREHOSE, []),
+    "firehose-gzip-cut-off": (delivery(zip_(subscription)[:-9], subscription), FIREHOSE, []),
+    "firehose-json-cut-off": (delivery(subscription[:-30]), FIREHOSE, []),
+    "firehose-control-message": (delivery(zip_(control)), FIREHOSE, []),
     # Exposition.
     "exposition-quote-missing": (exposition + b'http_requests_total{method="PUT,code="500"} 1\nup 1\n', IMPORT, []),
     "exposition-words": (exposition + b"Internal Server Error\nerrors_total\nerrors_total many\n", IMPORT, []),
     "exposition-bad-argument": (exposition, IMPORT + "?timestamp=yesterday", []),
     "exposition-endless-line": (zip_(exposition + b"a" * (300 << 10)), IMPORT, []),
     "exposition-gzip-cut-off": (zip_(exposition * 50)[:-20], IMPORT, []),
+    # Datadog metrics.
+    "datadog-series-cut-off": (v1_series[:150], SERIES_1, []),
+    "datadog-series-nan": (damaged(v1_series, b"0.75", b"NaN"), SERIES_1, []),
+    "datadog-series-distribution": (damaged(v1_series, b"0.5]", b"[0.5, 0.75]]"), SERIES_1, []),
+    "datadog-series-words": (damaged(v1_series, b"1027", b'"many"'), SERIES_1, []),
+    "datadog-series-no-name": (damaged(v1_series, b'"metric": "page', b'"name": "page'), SERIES_1, ["Content-Type: text/json"]),
+    "datadog-series-milliseconds": (datadog((1_700_000_000_123, 1.0), (1_700_000_000, 2.0)), SERIES_2, []),
+    "datadog-series-2-to-1": (datadog((1_700_000_000, 1.0)), SERIES_1, []),
+    "datadog-series-1-to-2": (v1_series, SERIES_2, ["Content-Type: application/x-protobuf"]),
+    "datadog-series-deflate-cut-off": (zlib.compress(datadog((1_700_000_000, 1.0)) * 9)[:-9], SERIES_2, ["Content-Encoding: deflate"]),
+    "datadog-series-is-remote-write": (write, SERIES_2, []),
+    "datadog-sketches-uneven": (sketch([3, 4], [1, 1]) + sketch([3, 4], [1]), SKETCHES, []),
+    "datadog-sketches-cut-off": (sketch([3, 4], [1, 1])[:-1], SKETCHES, []),
 }
 
 for name, (body, endpoint, headers) in CAPTURES.items():

@@ -18,8 +18,12 @@ README = pathlib.Path(os.environ.get("INTEROP_README", ROOT / "README.md"))
 # Any refusal ends the block, whatever the options in it.
 PRELUDE = 'curl() { command curl --fail-with-body --max-time 20 "$@"; }\n'
 # What arrives beside the messages that a block has as JSON.
-SAMPLES = {"remote write": ("up", {"job": "try"}, 1.0)}
-BODIES = {"otlp logs": ["hello from OTLP"]}
+SAMPLES = {
+    "remote write": ("up", {"job": "try"}, 1.0),
+    "exposition": ("try_requests_total", {"path": "/", "from": "readme"}, 3.0),
+    "datadog series": ("try.load", {}, 0.5),
+}
+BODIES = {"otlp logs": ["hello from OTLP"], "firehose": ["hello from Firehose"]}
 
 # Sends one log by the SDK's own reading of its environment.
 SDK = """

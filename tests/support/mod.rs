@@ -9,6 +9,7 @@
 
 #[path = "../../perf/bodies.rs"]
 pub mod bodies;
+pub mod datadog_metrics;
 pub mod generate;
 #[rustfmt::skip]
 #[path = "../../proto/generated/mod.rs"]
@@ -66,7 +67,8 @@ pub fn decode_both(
     decode_recording(&envelope(route), payload, scratch, Recording::default())
 }
 
-fn decode_recording(
+/// The same under any envelope and with any recording.
+pub fn decode_recording(
     envelope: &Envelope<'_>,
     payload: &[u8],
     scratch: &mut Scratch,

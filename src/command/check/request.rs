@@ -14,7 +14,7 @@ use crate::outcome::{Cause, RequestEcho};
 use crate::route::{self, Endpoint, RouteError};
 
 /// Other readings of a payload that are tried where the one asked for finds nothing.
-pub(super) const OTHER_READINGS: [(Route, &str); 8] = [
+pub(super) const OTHER_READINGS: [(Route, &str); 11] = [
     (Route::OtlpLogs, PROTOBUF),
     (Route::OtlpTraces, PROTOBUF),
     (Route::OtlpMetrics, PROTOBUF),
@@ -23,6 +23,9 @@ pub(super) const OTHER_READINGS: [(Route, &str); 8] = [
     (Route::OtlpLogs, JSON),
     (Route::OtlpTraces, JSON),
     (Route::OtlpMetrics, JSON),
+    (Route::DatadogSeriesV1, JSON),
+    (Route::DatadogSeriesV2, PROTOBUF),
+    (Route::DatadogSketches, PROTOBUF),
 ];
 
 const PROTOBUF: &str = "application/x-protobuf";
@@ -211,7 +214,8 @@ impl Body {
 
     /// Whether the payload was meant to be JSON.
     pub(super) fn is_json(&self) -> bool {
-        self.route == Route::JsonLogs || self.media.starts_with(JSON)
+        matches!(self.route, Route::JsonLogs | Route::DatadogSeriesV1)
+            || self.media.starts_with(JSON)
     }
 
     pub(super) fn is_media(&self, media: &str) -> bool {
@@ -282,8 +286,8 @@ fn assumed_media(route: Route, path: &Path, bytes: &[u8]) -> &'static str {
         Route::ImportPrometheus => "text/plain; version=0.0.4",
         Route::JsonLogs if matches!(extension, Some("ndjson" | "jsonl")) => "application/x-ndjson",
         Route::JsonLogs | Route::Firehose | Route::DatadogSeriesV1 => JSON,
-        // No protobuf message of OTLP begins with a brace: it would open a group of field 15.
-        Route::OtlpLogs | Route::OtlpTraces | Route::OtlpMetrics
+        // No protobuf message of OTLP or Datadog begins with a brace: it would open a group of field 15.
+        Route::OtlpLogs | Route::OtlpTraces | Route::OtlpMetrics | Route::DatadogSeriesV2
             if first == Some(&b'{') || extension == Some("json") =>
         {
             JSON

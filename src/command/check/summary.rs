@@ -4,11 +4,12 @@ use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Write};
 
-use super::words::{Names, counted, kept, utc};
+use super::words::{Names, counted, kept};
 use crate::batch::record::{
     Attributes, Exemplar, Histogram, HistogramKind, Log, Metadata, Resource, Sample, Scope, Series,
     Span, StatusCode, Text, Value,
 };
+use crate::batch::utc;
 use crate::batch::{RecordSink, RejectCause};
 use crate::decode::Verdict;
 use crate::envelope::{Route, Signal};
@@ -220,7 +221,7 @@ impl RecordSink for Summary {
         self.open = Open::Other;
         self.add_time(log.time_nanos);
         self.add_keys(log.attributes);
-        if self.route == Route::JsonLogs {
+        if matches!(self.route, Route::JsonLogs | Route::Firehose) {
             log.attributes.walk(&mut |key, value| {
                 if let (b"_parse_error", Value::Text(text)) = (key.0, value) {
                     self.unparsed += 1;

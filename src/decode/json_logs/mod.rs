@@ -42,7 +42,7 @@
 
 mod fields;
 mod media;
-mod record;
+pub(super) mod record;
 mod severity;
 mod time;
 mod view;

@@ -1,6 +1,10 @@
 //! One parsed record to one log.
+//!
+//! Place: the filling pass of JSON logs, and of Firehose for the JSON inside its records.
 
 #![deny(clippy::indexing_slicing)]
+
+use std::fmt::Display;
 
 use simd_json::{Node, StaticNode};
 
@@ -8,7 +12,7 @@ use super::fields::{Fields, HEAD_KEY_COUNT, RESOURCE_KEYS, SERVICE_NAME, SOURCE,
 use super::view::with_value;
 use super::{NO_SCOPE, severity, time};
 use crate::batch::RecordSink;
-use crate::batch::record::{Attributes, Log, Nothing, Resource, Text, Value};
+use crate::batch::record::{Attributes, Log, Resource, Text, Value};
 use crate::decode::wire::json::DocumentFault;
 use crate::envelope::{Envelope, FieldId};
 
@@ -16,17 +20,29 @@ use crate::envelope::{Envelope, FieldId};
 const PARSE_ERROR: &str = "_parse_error";
 
 /// What a request says about all its records.
-pub(super) struct Context<'a> {
+pub(in crate::decode) struct Context<'a> {
     arrival_nanos: i64,
+    /// Of a record that says no time.
+    pub time_nanos: i64,
     /// In the order of the first [`RESOURCE_KEYS`].
     head: [Option<&'a [u8]>; HEAD_KEY_COUNT],
+    /// Of every record's resource, where the record does not say the same key.
+    pub resource: &'a PairList,
+    /// An attribute of every record.
+    pub attribute: Option<(&'static str, &'a [u8])>,
 }
+
+static NO_PAIRS: PairList = PairList(Vec::new());
 
 impl<'a> Context<'a> {
     pub fn new(envelope: &Envelope<'a>) -> Self {
         let find = |id| envelope.fields.find(id).filter(|value| !value.is_empty());
+        let arrival_nanos = i64::try_from(envelope.arrival_nanos).unwrap_or(i64::MAX);
         Self {
-            arrival_nanos: i64::try_from(envelope.arrival_nanos).unwrap_or(i64::MAX),
+            arrival_nanos,
+            time_nanos: arrival_nanos,
+            resource: &NO_PAIRS,
+            attribute: None,
             head: [
                 find(FieldId::GroundcoverServiceName),
                 find(FieldId::GroundcoverEnvName),
@@ -44,7 +60,7 @@ impl<'a> Context<'a> {
     /// A log with nothing but its body and attributes.
     pub fn log<'l>(&self, body: Value<'l>, attributes: &'l dyn Attributes) -> Log<'l> {
         Log {
-            time_nanos: self.arrival_nanos,
+            time_nanos: self.time_nanos,
             observed_time_nanos: self.arrival_nanos,
             trace_id: None,
             span_id: None,
@@ -60,7 +76,7 @@ impl<'a> Context<'a> {
 
 /// Memory and state of the filling pass.
 #[derive(Default)]
-pub(super) struct Filler {
+pub(in crate::decode) struct Filler {
     fields: Fields,
     resource: PairList,
     /// The one that the sink has; `None` before the first.
@@ -69,6 +85,7 @@ pub(super) struct Filler {
 }
 
 impl Filler {
+    /// The sink has no resource yet, or one that was not said here.
     pub fn begin(&mut self) {
         self.is_resource_said = false;
     }
@@ -78,18 +95,14 @@ impl Filler {
         &mut self,
         context: &Context<'_>,
         record: &[u8],
-        fault: Option<&DocumentFault>,
+        fault: Option<&dyn Display>,
         sink: &mut S,
     ) {
         self.begin_resource(context);
-        self.say_resource(sink);
-        let body = Value::Text(Text(record));
-        match fault {
-            None => sink.log(&context.log(body, &Nothing)),
-            Some(fault) => {
-                sink.log(&context.log(body, &ParseError(&fault.to_string())));
-            }
-        }
+        self.say_resource(context, sink);
+        let error = fault.map(ToString::to_string);
+        let attributes = OwnAttributes { context, error: error.as_deref() };
+        sink.log(&context.log(Value::Text(Text(record)), &attributes));
     }
 
     /// A parsed object or string. `batch`: the fields around it, or why they could not be read.
@@ -106,7 +119,7 @@ impl Filler {
         self.fields.collect(sources);
         let is_message = matches!(nodes.first(), Some(Node::String(_)));
 
-        let time_nanos = self.take_time(sources).unwrap_or(context.arrival_nanos);
+        let time_nanos = self.take_time(sources).unwrap_or(context.time_nanos);
         let message = self.take_message(sources);
         let (severity_number, severity_text) = self.severity(sources);
         let trace_id = self.take_id(sources, |picked| picked.trace_ids);
@@ -114,10 +127,10 @@ impl Filler {
         let trace_flags = self.take_trace_flags(sources);
         self.take_resource(context, sources);
         self.fields.take_repeated(sources);
-        self.say_resource(sink);
+        self.say_resource(context, sink);
 
-        let attributes =
-            RecordAttributes { fields: &self.fields, sources, error: error.as_deref() };
+        let own = OwnAttributes { context, error: error.as_deref() };
+        let attributes = RecordAttributes { fields: &self.fields, sources, own };
         let mut log = |body: Value<'_>| {
             sink.log(&Log {
                 time_nanos,
@@ -281,11 +294,12 @@ impl Filler {
     }
 
     /// Tells the sink the resource if it is not the one it has.
-    fn say_resource<S: RecordSink>(&mut self, sink: &mut S) {
+    fn say_resource<S: RecordSink>(&mut self, context: &Context<'_>, sink: &mut S) {
         if self.is_resource_said && self.resource == self.resource_said {
             return;
         }
-        sink.resource(&Resource { attributes: &self.resource, schema_url: Text::EMPTY });
+        let attributes = Joined { first: &self.resource, second: context.resource };
+        sink.resource(&Resource { attributes: &attributes, schema_url: Text::EMPTY });
         sink.scope(&NO_SCOPE);
         std::mem::swap(&mut self.resource, &mut self.resource_said);
         self.is_resource_said = true;
@@ -312,14 +326,14 @@ fn hex<const N: usize>(text: &[u8]) -> Option<[u8; N]> {
 
 /// Pairs of text, one after another: `{ key length u32 · key · value length u32 · value } …`.
 #[derive(Default, PartialEq, Eq)]
-struct PairList(Vec<u8>);
+pub(in crate::decode) struct PairList(Vec<u8>);
 
 impl PairList {
-    fn clear(&mut self) {
+    pub fn clear(&mut self) {
         self.0.clear();
     }
 
-    fn push(&mut self, key: &[u8], value: &[u8]) {
+    pub fn push(&mut self, key: &[u8], value: &[u8]) {
         for text in [key, value] {
             // Records and heads are bounded far below 4 GiB.
             let length = u32::try_from(text.len()).unwrap_or_default();
@@ -345,11 +359,48 @@ impl Attributes for PairList {
     }
 }
 
-struct ParseError<'a>(&'a str);
+/// The pairs of two lists; of equal keys the first list's counts.
+pub(in crate::decode) struct Joined<'a> {
+    pub first: &'a dyn Attributes,
+    pub second: &'a dyn Attributes,
+}
 
-impl Attributes for ParseError<'_> {
+impl Attributes for Joined<'_> {
     fn walk(&self, visit: &mut dyn FnMut(Text<'_>, Value<'_>)) {
-        visit(PARSE_ERROR.into(), Value::Text(self.0.into()));
+        self.first.walk(visit);
+        self.second.walk(&mut |key, value| {
+            let mut is_said = false;
+            self.first.walk(&mut |said, _| is_said |= said == key);
+            if !is_said {
+                visit(key, value);
+            }
+        });
+    }
+}
+
+/// What is not from the record's fields.
+#[derive(Clone, Copy)]
+struct OwnAttributes<'a> {
+    context: &'a Context<'a>,
+    /// Why the record, or the object around a batch, could not be read.
+    error: Option<&'a str>,
+}
+
+impl OwnAttributes<'_> {
+    fn has(&self, key: &[u8]) -> bool {
+        self.context.attribute.is_some_and(|(own, _)| own.as_bytes() == key)
+            || self.error.is_some() && key == PARSE_ERROR.as_bytes()
+    }
+}
+
+impl Attributes for OwnAttributes<'_> {
+    fn walk(&self, visit: &mut dyn FnMut(Text<'_>, Value<'_>)) {
+        if let Some((key, value)) = self.context.attribute {
+            visit(key.into(), Value::Text(Text(value)));
+        }
+        if let Some(error) = self.error {
+            visit(PARSE_ERROR.into(), Value::Text(error.into()));
+        }
     }
 }
 
@@ -357,18 +408,17 @@ impl Attributes for ParseError<'_> {
 struct RecordAttributes<'a> {
     fields: &'a Fields,
     sources: Sources<'a>,
-    /// Why the object around a batch could not be read.
-    error: Option<&'a str>,
+    own: OwnAttributes<'a>,
 }
 
 impl Attributes for RecordAttributes<'_> {
     fn walk(&self, visit: &mut dyn FnMut(Text<'_>, Value<'_>)) {
         for field in self.fields.list.iter().filter(|field| !field.is_taken) {
             let key = Text(self.fields.key(field, self.sources));
-            with_value(self.sources.of(field), field.value, &mut |value| visit(key, value));
+            if !self.own.has(key.0) {
+                with_value(self.sources.of(field), field.value, &mut |value| visit(key, value));
+            }
         }
-        if let Some(error) = self.error {
-            ParseError(error).walk(visit);
-        }
+        self.own.walk(visit);
     }
 }

@@ -169,13 +169,49 @@ impl<'s> Symbols<'s> {
     }
 
     /// Checks one packed run of label pairs, which are all of a series' labels. A fault of the body is
-    /// an error; whether the names are in order, and the rest, is in the answer.
+    /// an error; whether the names are in order, and the rest, is in the answer. `names` are those of
+    /// the series before: as far as they come again, only the values are looked at.
     #[inline]
-    pub fn check_run(&self, run: Reader<'_>) -> Result<Checked, DecodeError> {
+    pub fn check_run(&self, run: Reader<'_>, names: &mut Names) -> Result<Checked, DecodeError> {
         let mut refs = run;
         let mut checked = Checked::default();
-        let mut previous_prefix = 0;
-        let mut previous = Symbol { prefix: 0, start: 0, size: 0 };
+        while let Some(name) =
+            names.refs.get(..names.count).and_then(|refs| refs.get(checked.count as usize))
+        {
+            let mut ahead = refs;
+            let (Ok(name_ref), Ok(value_ref)) = (ahead.uint32(), ahead.uint32()) else { break };
+            if name_ref != *name || !self.holds(value_ref) || self.is_empty(value_ref) {
+                break;
+            }
+            if checked.count == names.metric_name {
+                checked.metric_name = value_ref;
+            }
+            checked.count += 1;
+            refs = ahead;
+        }
+        names.count = checked.count as usize;
+        if checked.count <= names.metric_name {
+            // Another name may come to stand there.
+            names.metric_name = u32::MAX;
+        }
+        if !refs.is_empty() {
+            self.check_rest(run, refs, names, &mut checked)?;
+        }
+        Ok(checked)
+    }
+
+    /// The label pairs from `refs` on, behind those whose names were known.
+    fn check_rest(
+        &self,
+        run: Reader<'_>,
+        mut refs: Reader<'_>,
+        names: &mut Names,
+        checked: &mut Checked,
+    ) -> Result<(), DecodeError> {
+        const NONE: Symbol = Symbol { prefix: 0, start: 0, size: 0 };
+        let last = names.count.checked_sub(1).and_then(|last| names.refs.get(last));
+        let mut previous = last.and_then(|&last| self.find(last)).copied().unwrap_or(NONE);
+        let mut is_known = true;
         while !refs.is_empty() {
             let at = refs;
             let name_ref = refs.uint32().map_err(|error| in_refs(error, 2 * checked.count))?;
@@ -193,23 +229,36 @@ impl<'s> Symbols<'s> {
             checked.count += 1;
             if name.size == 0 {
                 checked.empty_name = true;
+                is_known = false;
                 continue;
             }
             if self.is_empty(value_ref) {
+                is_known = false;
                 continue;
             }
-            if name.prefix <= previous_prefix
-                && (name.prefix < previous_prefix || self.bytes(name) <= self.bytes(&previous))
+            if name.prefix <= previous.prefix
+                && (name.prefix < previous.prefix || self.bytes(name) <= self.bytes(&previous))
             {
                 checked.unordered = true;
+                is_known = false;
             }
-            if name.prefix == METRIC_NAME_PREFIX && name.size as usize == METRIC_NAME.len() {
+            let is_metric_name =
+                name.prefix == METRIC_NAME_PREFIX && name.size as usize == METRIC_NAME.len();
+            if is_metric_name {
                 checked.metric_name = value_ref;
             }
-            previous_prefix = name.prefix;
+            if is_known && let Some(slot) = names.refs.get_mut(names.count) {
+                *slot = name_ref;
+                if is_metric_name {
+                    names.metric_name = checked.count - 1;
+                }
+                names.count += 1;
+            } else {
+                is_known = false;
+            }
             previous = *name;
         }
-        Ok(checked)
+        Ok(())
     }
 
     /// Checks label references in whatever form they stand in `message`, and gives the pairs that have
@@ -240,6 +289,23 @@ impl<'s> Symbols<'s> {
             }
         }
         Ok(checked)
+    }
+}
+
+/// Names of labels as one series has them: references in strict order, each with a value. The next
+/// series of a metric has the same as a rule.
+pub struct Names {
+    refs: [u32; Self::COUNT_MAX],
+    count: usize,
+    /// The place of `__name__`, if it is below `count`.
+    metric_name: u32,
+}
+
+impl Names {
+    const COUNT_MAX: usize = 32;
+
+    pub const fn new() -> Self {
+        Self { refs: [0; Self::COUNT_MAX], count: 0, metric_name: u32::MAX }
     }
 }
 

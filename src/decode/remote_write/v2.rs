@@ -20,7 +20,9 @@
 use super::Scratch;
 use super::histogram::{self, Rules};
 use super::labels::{METRIC_NAME, RawLabels};
-use super::symbols::{ExemplarIds, OfExemplar, Ordered, PACKED_REFS, SINGLE_REF, Symbols, Table};
+use super::symbols::{
+    ExemplarIds, Names, OfExemplar, Ordered, PACKED_REFS, SINGLE_REF, Symbols, Table,
+};
 use super::v1::{metric_type_of, nanos};
 use crate::batch::record::{
     Attributes, Exemplar, Identity, Metadata, MetricType, Sample, Series, Temporality, Text,
@@ -73,6 +75,7 @@ pub fn decode<S: RecordSink>(
         sink,
         verdict: Verdict::default(),
         symbols: scratch.table.symbols(payload),
+        names: Names::new(),
         pairs,
         raw: &mut scratch.raw,
         histogram: &mut scratch.histogram,
@@ -108,6 +111,7 @@ struct Walk<'a, 's, S> {
     sink: &'s mut S,
     verdict: Verdict,
     symbols: Symbols<'a>,
+    names: Names,
     /// Labels of a series whose wire order is not theirs.
     pairs: Vec<(Text<'a>, Text<'a>)>,
     raw: &'s mut RawLabels,
@@ -170,7 +174,7 @@ impl<'a, S: RecordSink> Walk<'a, '_, S> {
             return self.time_series_out_of_order(message, &survey);
         }
         let run = survey.run.unwrap_or(Reader::new(&[]));
-        let checked = self.symbols.check_run(run)?;
+        let checked = self.symbols.check_run(run, &mut self.names)?;
         if checked.unordered {
             return self.time_series_out_of_order(message, &survey);
         }

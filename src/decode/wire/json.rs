@@ -14,16 +14,20 @@
 #![deny(clippy::indexing_slicing)]
 
 mod document;
+mod members;
 mod reader;
 mod scan;
 
 pub use document::{Document, Fault as DocumentFault, batch_member};
-pub use reader::{ReadError, Reader, Str, key};
+pub(crate) use members::fields;
+pub use members::{Field, each, each_again, members, members_again};
+pub use reader::{ReadError, Reader, Str, key, plain_key};
 
 use std::ops::Range;
 
 use crate::decode::Fault;
-use scan::{container, container_end, string_end};
+pub(in crate::decode) use scan::container_end;
+use scan::{container, string_end};
 
 /// What a piece of a body looks like from outside. Nobody looked inside yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -129,6 +129,46 @@ pub fn time_nanos(text: &[u8]) -> Option<i64> {
     })
 }
 
+/// A time in seconds, fractions allowed, as nanoseconds: exact, what lies below a nanosecond is cut.
+/// Times outside the years 1677 to 2262 stop at their end.
+#[must_use]
+pub fn seconds_nanos(text: &[u8]) -> Option<i64> {
+    if let Some(nanos) = plain_seconds(text) {
+        return Some(nanos);
+    }
+    let decimal = Decimal::read(text)?;
+    let nanos = i64::try_from(decimal.times(NANOS_PER_SECOND)).unwrap_or(i64::MAX);
+    Some(match decimal.is_negative {
+        true if nanos == i64::MAX => i64::MIN,
+        true => -nanos,
+        false => nanos,
+    })
+}
+
+/// Times of today: digits, perhaps a point and more digits.
+#[inline]
+fn plain_seconds(text: &[u8]) -> Option<i64> {
+    const DIGIT_COUNT_MAX: usize = 10;
+    let whole = count_digits(text);
+    if whole == 0 || whole > DIGIT_COUNT_MAX {
+        return None;
+    }
+    let (seconds, rest) = text.split_at_checked(whole)?;
+    let digit = |number: i64, digit: &u8| number * 10 + i64::from(digit - b'0');
+    let mut nanos = seconds.iter().fold(0, digit).checked_mul(1_000_000_000)?;
+    if let [b'.', fraction @ ..] = rest {
+        if fraction.is_empty() || count_digits(fraction) != fraction.len() {
+            return None;
+        }
+        let zeros = std::iter::repeat(&b'0');
+        let fraction = fraction.iter().chain(zeros).take(9).fold(0, digit);
+        nanos = nanos.checked_add(fraction)?;
+    } else if !rest.is_empty() {
+        return None;
+    }
+    Some(nanos)
+}
+
 /// `mantissa` × 10^`exponent`.
 struct Decimal {
     is_negative: bool,
@@ -202,4 +242,49 @@ fn exponent(text: &[u8]) -> i32 {
         value.saturating_mul(10).saturating_add(i32::from(digit.wrapping_sub(b'0')))
     });
     if text.first() == Some(&b'-') { -value } else { value }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seconds_are_exact_to_the_nanosecond() {
+        for (text, nanos) in [
+            ("1700000000", 1_700_000_000_000_000_000),
+            ("1700000000.5", 1_700_000_000_500_000_000),
+            ("1700000000.123456789", 1_700_000_000_123_456_789),
+            // Beyond what a double holds, and below a nanosecond.
+            ("1700000000.1234567891", 1_700_000_000_123_456_789),
+            ("1.7000000001234567e9", 1_700_000_000_123_456_700),
+            ("17e8", 1_700_000_000_000_000_000),
+            ("0.000000001", 1),
+            ("0", 0),
+            ("-1.5", -1_500_000_000),
+            ("9223372036.854775807", i64::MAX),
+            ("9223372037", i64::MAX),
+            ("99999999999", i64::MAX),
+            ("1e300", i64::MAX),
+            ("-1e300", i64::MIN),
+            ("00000000001", 1_000_000_000),
+        ] {
+            assert_eq!(seconds_nanos(text.as_bytes()), Some(nanos), "{text}");
+        }
+        for text in ["", "x", "1.2.3", "1_000", "nan", "inf", "1.x", "17000000000x"] {
+            assert_eq!(seconds_nanos(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    /// The short way answers as the long one does.
+    #[test]
+    fn plain_seconds_are_those_of_decimals() {
+        for text in ["0.0", "1.25", "9223372036.8547758", "9223372035", "123.000000000000", "7."] {
+            let nanos =
+                Decimal::read(text.as_bytes()).map(|decimal| decimal.times(NANOS_PER_SECOND));
+            assert_eq!(
+                seconds_nanos(text.as_bytes()).map(i64::cast_unsigned).map(u128::from),
+                nanos
+            );
+        }
+    }
 }

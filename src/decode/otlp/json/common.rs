@@ -1,4 +1,4 @@
-//! Members, ; and `opentelemetry.proto.common.v1` in JSON.
+//! `opentelemetry.proto.common.v1` in JSON.
 //!
 //! Place: under every OTLP/JSON signal. First the check, which reads each character once; then the views,
 //! which read checked text again and know no faults. A view that walks a value passes over it by
@@ -16,129 +16,14 @@ use super::number;
 use crate::batch::RecordSink;
 use crate::batch::record::{Attributes, Text, Value, Values};
 use crate::decode::wire::hex;
-use crate::decode::wire::json::{ReadError, Reader, Str, key};
+pub(super) use crate::decode::wire::json::fields;
+pub use crate::decode::wire::json::{Field, each, each_again, members, members_again};
+use crate::decode::wire::json::{ReadError, Reader, Str};
 use crate::decode::{DecodeError, Fault};
 use crate::limits;
 
 /// Values this deep add their steps to an error's path; below, the offset alone tells the place.
 const PATH_DEPTH_MAX: usize = 1;
-
-/// A key that a message knows.
-pub trait Field: Copy {
-    fn of(key: &[u8]) -> Option<Self>;
-    fn name(self) -> &'static str;
-    /// Whether its value is a list, whose elements name themselves in a path.
-    fn is_list(self) -> bool;
-}
-
-/// The keys of a message. Those behind the semicolon hold lists.
-macro_rules! fields {
-    ($name:ident { $($variant:ident = $text:literal,)* ; $($list:ident = $list_text:literal,)* }) => {
-        #[derive(Clone, Copy)]
-        enum $name { $($variant,)* $($list,)* }
-
-        impl $crate::decode::otlp::json::common::Field for $name {
-            #[inline]
-            fn of(key: &[u8]) -> Option<Self> {
-                match key {
-                    $(_ if key == $text.as_bytes() => Some(Self::$variant),)*
-                    $(_ if key == $list_text.as_bytes() => Some(Self::$list),)*
-                    _ => None,
-                }
-            }
-            fn name(self) -> &'static str {
-                match self { $(Self::$variant => $text,)* $(Self::$list => $list_text,)* }
-            }
-            fn is_list(self) -> bool {
-                match self { $(Self::$variant => false,)* $(Self::$list => true,)* }
-            }
-        }
-    };
-}
-pub(super) use fields;
-
-// ── Members and lists ─────────────────────────────────────────────────────────────────────────
-
-/// Reads an object; hands over every member that is known and not null, and checks the others.
-#[inline]
-pub fn members<'a, F: Field>(
-    reader: &mut Reader<'a>,
-    mut member: impl FnMut(&mut Reader<'a>, F) -> Result<(), DecodeError>,
-) -> Result<(), DecodeError> {
-    reader.begin_object()?;
-    let mut is_first = true;
-    while let Some(name) = reader.next_key(&mut is_first)? {
-        match key(name, F::of) {
-            Some(field) => {
-                if !reader.take_null()? {
-                    member(reader, field).map_err(|error| {
-                        if field.is_list() { error } else { error.within(field.name(), None) }
-                    })?;
-                }
-            }
-            None => reader.check_value(0)?,
-        }
-    }
-    Ok(())
-}
-
-/// Reads a list and hands over every element that is not null. Answers where the list is.
-#[inline]
-pub fn each<'a>(
-    reader: &mut Reader<'a>,
-    name: &'static str,
-    mut element: impl FnMut(&mut Reader<'a>) -> Result<(), DecodeError>,
-) -> Result<Option<usize>, DecodeError> {
-    let place = reader.place();
-    let mut index = 0;
-    let outside = |error: ReadError| DecodeError::from(error).within(name, None);
-    reader.begin_array().map_err(outside)?;
-    let mut is_first = true;
-    while reader.next_element(&mut is_first).map_err(outside)? {
-        if !reader.take_null().map_err(outside)? {
-            element(reader).map_err(|error| error.within(name, Some(index)))?;
-        }
-        index += 1;
-    }
-    Ok(Some(place))
-}
-
-/// Reads checked text again: what [`members`] would hand over.
-pub fn members_again<'a, F: Field>(
-    reader: &mut Reader<'a>,
-    mut member: impl FnMut(&mut Reader<'a>, F) -> Result<(), ReadError>,
-) -> Result<(), ReadError> {
-    reader.begin_object()?;
-    let mut is_first = true;
-    while let Some(name) = reader.next_key(&mut is_first)? {
-        match key(name, F::of) {
-            Some(field) if !reader.take_null()? => member(reader, field)?,
-            Some(_) => {}
-            None => reader.pass_value()?,
-        }
-    }
-    Ok(())
-}
-
-/// Reads a checked list again, nulls too.
-pub fn each_again<'a>(
-    payload: &'a [u8],
-    list: Option<usize>,
-    mut element: impl FnMut(&mut Reader<'a>) -> Result<(), ReadError>,
-) {
-    let Some(place) = list else { return };
-    let mut reader = Reader::at(payload, place);
-    let mut is_first = true;
-    let mut read = || -> Result<(), ReadError> {
-        reader.begin_array()?;
-        while reader.next_element(&mut is_first)? {
-            element(&mut reader)?;
-        }
-        Ok(())
-    };
-    let answer = read();
-    debug_assert!(answer.is_ok(), "views are made over checked text: {answer:?}");
-}
 
 // ── Scalars ───────────────────────────────────────────────────────────────────────────────────
 
@@ -243,7 +128,7 @@ fn quiet_members<'a, F: Field>(
     reader.begin_object()?;
     let mut is_first = true;
     while let Some(name) = reader.next_key(&mut is_first)? {
-        match key(name, F::of) {
+        match F::find(name) {
             Some(field) if !reader.take_null()? => member(reader, field)?,
             Some(_) => {}
             None => reader.check_value(0)?,

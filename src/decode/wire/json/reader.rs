@@ -106,6 +106,26 @@ pub fn key<T>(key: Str<'_>, of: impl Fn(&[u8]) -> Option<T>) -> Option<T> {
     })
 }
 
+/// A key that has one spelling. Escapes cost a second look.
+#[inline]
+pub fn plain_key<T>(key: Str<'_>, of: impl Fn(&[u8]) -> Option<T>) -> Option<T> {
+    if key.has_escapes { escaped_key(key, &of) } else { of(key.raw) }
+}
+
+#[cold]
+#[inline(never)]
+fn escaped_key<T>(key: Str<'_>, of: &dyn Fn(&[u8]) -> Option<T>) -> Option<T> {
+    let mut buffer = [0; KEY_SIZE_MAX];
+    let mut size = 0;
+    unescape(key.raw, &mut |piece| {
+        if let Some(slot) = buffer.get_mut(size..).and_then(|rest| rest.get_mut(..piece.len())) {
+            slot.copy_from_slice(piece);
+        }
+        size += piece.len();
+    });
+    of(buffer.get(..size)?)
+}
+
 /// Longer than any key that is known.
 const KEY_SIZE_MAX: usize = 48;
 

@@ -1,0 +1,188 @@
+//! What is inside one record: documents of JSON, glued together or on lines of their own, and lines
+//! that are no JSON.
+//!
+//! ```text
+//! {"a":1}{"b":2}\n{"c":\n3}      three logs: objects may stand back to back and over several lines
+//! [{"a":1},{"b":2}]              two logs
+//! GET / 200\n  at main\r\n       two logs, their texts as they are but for the line's end
+//! {"a":1\n{"b":2}                the first line is kept as text with `_parse_error`
+//! {thread-7} started             text: something stands behind the brace on its line
+//! ```
+//!
+//! Once an object's end is not found or is not the end, the rest goes by lines, so that each byte is
+//! looked at a bounded number of times. A metric stream of CloudWatch is kept as any other JSON is.
+
+#![deny(clippy::indexing_slicing)]
+
+use std::fmt::Display;
+
+use super::cloudwatch::{EventAttributes, Message};
+use crate::batch::RecordSink;
+use crate::batch::record::{Log, Nothing, Resource, Scope, Text, Value};
+use crate::decode::Verdict;
+use crate::decode::json_logs::record::{Context, Filler, Joined};
+use crate::decode::wire::json::{Document, Piece, container_end, split_array};
+use crate::limits;
+
+pub(super) const NO_SCOPE: Scope<'static> = Scope {
+    name: Text::EMPTY,
+    version: Text::EMPTY,
+    attributes: &Nothing,
+    schema_url: Text::EMPTY,
+};
+
+/// Where logs go.
+pub(super) struct Output<'a, S> {
+    pub context: Context<'a>,
+    pub document: &'a mut Document,
+    pub filler: &'a mut Filler,
+    pub verdict: Verdict,
+    pub sink: &'a mut S,
+}
+
+impl<S: RecordSink> Output<'_, S> {
+    /// Something that could not be read, as a log with the reason.
+    pub fn keep_raw(&mut self, text: &[u8], reason: &dyn Display) {
+        self.keep_text(text, Some(reason));
+    }
+
+    fn keep_text(&mut self, text: &[u8], reason: Option<&dyn Display>) {
+        self.verdict.logs += 1;
+        if S::FILLS {
+            self.filler.fill_text(&self.context, text, reason, self.sink);
+        } else {
+            self.sink.log(&self.context.log(Value::Empty, &Nothing));
+        }
+        self.sink.keep();
+    }
+
+    /// All that `record` holds. `data`: its text on the wire, which is kept where it is no text.
+    pub fn take_documents(&mut self, record: &[u8], data: &[u8]) {
+        if is_binary(record) {
+            return self.keep_raw(data, &"neither JSON nor text");
+        }
+        let mut is_by_lines = false;
+        let (mut at, mut line_end) = (0, 0);
+        while let Some(start) = skip(record, at, b"\r\n") {
+            // Sought once a line, however many documents stand on it.
+            if start >= line_end {
+                let rest = record.get(start..).unwrap_or_default();
+                line_end = memchr::memchr(b'\n', rest).map_or(record.len(), |size| start + size);
+            }
+            let line = record.get(..line_end).unwrap_or_default();
+            let Some(first) = skip(line, start, b" \t\r") else {
+                at = line_end;
+                continue;
+            };
+            let bounds = if is_by_lines { line } else { record };
+            let kind = record.get(first).copied();
+            let mut reason: Option<&dyn Display> = None;
+            if matches!(kind, Some(b'{' | b'[')) {
+                let end = container_end(bounds, first);
+                if let Some(end) = end.filter(|&end| ends_well(record, end))
+                    && self.take_value(bounds.get(..end).unwrap_or_default(), first)
+                {
+                    at = end;
+                    continue;
+                }
+                if !is_by_lines {
+                    is_by_lines = true;
+                    at = start;
+                    continue;
+                }
+                if kind == Some(b'{') && end.is_none() {
+                    reason = Some(&"the JSON text breaks off");
+                }
+            }
+            let line = line.get(start..).unwrap_or_default();
+            self.keep_text(line.strip_suffix(b"\r").unwrap_or(line), reason);
+            at = line_end;
+        }
+    }
+
+    /// The object or array that stands from `start` to the end of `text`. Answers whether it was
+    /// taken: an array is only if it holds nothing but objects.
+    fn take_value(&mut self, text: &[u8], start: usize) -> bool {
+        if text.get(start) == Some(&b'{') {
+            self.take_object(text.get(start..).unwrap_or_default());
+            return true;
+        }
+        let (mut count, mut is_whole) = (0, true);
+        let ends = split_array(text, start, &mut |piece, _| {
+            is_whole &= matches!(piece, Piece::Object { .. });
+            count += 1;
+        });
+        if !is_whole || count == 0 || ends != Ok(text.len()) {
+            return false;
+        }
+        let walked = split_array(text, start, &mut |_, range| {
+            self.take_object(text.get(range).unwrap_or_default());
+        });
+        assert!(walked.is_ok(), "the same bytes were walked before");
+        true
+    }
+
+    fn take_object(&mut self, object: &[u8]) {
+        if let Some(message) = Message::read(object) {
+            return self.take_message(&message);
+        }
+        if object.len() > limits::JSON_RECORD_SIZE_MAX {
+            return self.keep_raw(object, &"over the limit of one record");
+        }
+        self.verdict.logs += 1;
+        if S::FILLS {
+            let Self { context, document, filler, sink, .. } = self;
+            document.parse(object, |nodes| match nodes {
+                Ok(nodes) => filler.fill(context, nodes, Ok(&[]), object, *sink),
+                Err(fault) => filler.fill_text(context, object, Some(&fault), *sink),
+            });
+        } else {
+            self.sink.log(&self.context.log(Value::Empty, &Nothing));
+        }
+        self.sink.keep();
+    }
+
+    fn take_message(&mut self, message: &Message<'_>) {
+        self.verdict.logs += message.event_count;
+        if !S::FILLS {
+            for _ in 0..message.event_count {
+                self.sink.log(&self.context.log(Value::Empty, &Nothing));
+                self.sink.keep();
+            }
+            return;
+        }
+        if message.event_count == 0 {
+            return;
+        }
+        let Self { context, filler, sink, .. } = self;
+        let attributes = Joined { first: message, second: context.resource };
+        sink.resource(&Resource { attributes: &attributes, schema_url: Text::EMPTY });
+        sink.scope(&NO_SCOPE);
+        filler.begin();
+        message.walk(&mut |event| {
+            let attributes = EventAttributes { event, request: context.attribute };
+            let body = event.message.text();
+            let log = context.log(Value::Text(Text(&body)), &attributes);
+            sink.log(&Log { time_nanos: event.time_nanos.unwrap_or(log.time_nanos), ..log });
+            sink.keep();
+        });
+    }
+}
+
+/// The first byte from `at` on that is none of `blanks`.
+fn skip(bytes: &[u8], at: usize, blanks: &[u8]) -> Option<usize> {
+    let rest = bytes.get(at..)?;
+    rest.iter().position(|byte| !blanks.contains(byte)).map(|place| at + place)
+}
+
+/// Whether a document may end here: at the end of its line, or where the next one begins.
+fn ends_well(record: &[u8], end: usize) -> bool {
+    skip(record, end, b" \t\r").is_none_or(|next| matches!(record.get(next), Some(b'\n' | b'{')))
+}
+
+/// Control characters that no text has, near the start: protobuf, such as the OpenTelemetry formats of
+/// a metric stream, has them in its first bytes.
+fn is_binary(record: &[u8]) -> bool {
+    const LOOKED_AT: usize = 256;
+    record.iter().take(LOOKED_AT).any(|byte| matches!(byte, 0..=8 | 14..=26))
+}
