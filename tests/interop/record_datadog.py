@@ -50,7 +50,7 @@ class Recorder(http.server.BaseHTTPRequestHandler):
         elif path.endswith("/traces"):
             self.taken.append((self.command, self.path, self.headers, body))
             self.reply(200, RATES)
-        elif path.endswith(("/series", "/distribution_points")):
+        elif path.endswith("/series"):
             self.taken.append((self.command, self.path, self.headers, body))
             self.reply(202, b'{"errors":[]}' if "/v2/" in path else b'{"status":"ok"}')
         elif path == "/firehose/logs":
@@ -111,8 +111,6 @@ def main(folder):
     for compress, ending in ((False, ""), (True, ".zlib")):
         datadog_points.datadogpy(base, "none", compress)
         save(f"datadogpy-series-v1.json{ending}")
-    datadog_points.distribution(base, "none")
-    save("datadogpy-distribution-v1.json")
     endings = {None: "", "deflate": ".zlib", "gzip": ".gz", "zstd1": ".zst"}
     for coding in datadog_points.CODINGS["V1"]:
         datadog_points.client_v1(base, "none", coding)
