@@ -122,7 +122,7 @@ class Server:
 
     stop_seconds = 30
 
-    def __init__(self, folder, http="127.0.0.1:0", data="inrush-data"):
+    def __init__(self, folder, http="127.0.0.1:0", data="inrush-data", arguments=()):
         self.folder = pathlib.Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.data = self.folder / data
@@ -140,7 +140,7 @@ class Server:
             )
         self.child = spawn(
             [BINARY, "serve", "--http", http, "--admin", "127.0.0.1:0", "--shards", "1"]
-            + ["--data-dir", self.data],
+            + ["--data-dir", self.data, *arguments],
             self.folder / "inrush.log", stdout=subprocess.PIPE, **options,
         )
         said = []
