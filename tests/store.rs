@@ -1052,7 +1052,7 @@ fn every_table_can_be_written_with_its_properties() {
 #[test]
 fn a_route_that_this_version_cannot_decode_is_kept_aside() {
     let (folder, journal) = (tempfile::tempdir().unwrap(), MemoryJournal::new(9));
-    journal.script(0, (Route::DatadogTracesV05, "acme", NEW_YEAR), |_: &Envelope<'_>, _| Ok(()));
+    journal.script(0, (Route::DatadogAgentTraces, "acme", NEW_YEAR), |_: &Envelope<'_>, _| Ok(()));
     let (source, counters) = (Arc::clone(&journal) as Arc<dyn EntrySource>, Arc::default());
     let store = store::start(options(folder.path()), source, Arc::clone(&counters)).unwrap();
     store.drain().unwrap();
