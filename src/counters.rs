@@ -93,6 +93,8 @@ pub struct ShardCounters {
     causes: Mutex<Vec<&'static str>>,
     /// Bodies that were answered and not kept, in the order of `route::Unkept::ALL`.
     pub unkept: [Counter; UNKEPT_COUNT],
+    /// HTTP/2 connections that were ended for what they did too often, by `Abuse::place`.
+    pub http2_abuse: [Counter; crate::http::http2::abuse::ABUSE_COUNT],
     unknown_paths: Mutex<BTreeMap<String, u64>>,
     pub connections: Counter,
     pub accepted: Counter,
@@ -113,6 +115,7 @@ impl Default for ShardCounters {
             })),
             causes: Mutex::new(Vec::with_capacity(CAUSE_COUNT_MAX)),
             unkept: Default::default(),
+            http2_abuse: Default::default(),
             unknown_paths: Mutex::default(),
             connections: Counter::default(),
             accepted: Counter::default(),

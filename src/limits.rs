@@ -30,6 +30,27 @@ pub const HEAD_SIZE_MAX: usize = 32 * KIB;
 pub const HEAD_SIZE_MAX_FIREHOSE: usize = 160 * KIB;
 /// Fields of one head; the same for trailers.
 pub const HEAD_FIELD_COUNT_MAX: usize = 100;
+/// A decoded header list of HTTP/2, 32 bytes added to each field (RFC 9113, section 6.5.2): Firehose's, again.
+pub const HEADER_LIST_SIZE_MAX: usize = 136 * KIB;
+/// The coded form of one; the huffman code may lengthen what it codes badly.
+pub const HEADER_BLOCK_SIZE_MAX: usize = 160 * KIB;
+/// CONTINUATION frames of one header block: 136 KiB in frames of 16 KiB, and some.
+pub const HTTP2_CONTINUATION_MAX: u32 = 16;
+/// Frames we take; a body's bytes are taken as they come, so only header blocks need the room.
+pub const HTTP2_FRAME_SIZE_MAX: u32 = 64 * 1024;
+/// Entries of one SETTINGS frame.
+pub const HTTP2_SETTING_COUNT_MAX: usize = 32;
+/// Requests of one connection in work (RFC 9113, section 5.1.2, asks for 100 at least).
+pub const HTTP2_STREAM_COUNT_MAX: u32 = 128;
+/// What a stream may send before anybody has looked at its head.
+pub const HTTP2_STREAM_WINDOW: u32 = 64 * 1024 - 1;
+/// And once its body is wanted.
+pub const HTTP2_STREAM_WINDOW_MAX: u32 = 8 * 1024 * 1024;
+/// What all streams of a connection may send: it is given back when it comes, so this is what may be on
+/// the way (100 MB/s at 80 ms), not what waits in memory.
+pub const HTTP2_CONNECTION_WINDOW: u32 = 8 * 1024 * 1024;
+/// DATA with less than this that ends nothing is counted against its sender.
+pub const HTTP2_SMALL_DATA_SIZE: usize = 256;
 /// Empty lines passed over before a request line: what old clients append to a body.
 pub const EMPTY_LINE_COUNT_MAX: usize = 2;
 /// Credentials looked at in one request.

@@ -6,6 +6,7 @@
 #![deny(clippy::indexing_slicing)]
 
 use crate::envelope::{Coding, Codings, Route};
+use crate::http::grpc::{HEALTH_PATH, is_grpc};
 use crate::http::head::{Fields, RequestHead};
 use crate::http::{Method, Version, is_token, list_members, trim_blanks};
 use crate::limits;
@@ -22,6 +23,8 @@ pub enum Endpoint {
     DatadogValidate,
     /// `GET /api/v1/write?get_vm_proto_version=1`: may vmagent send zstd?
     VmHandshake,
+    /// `grpc.health.v1.Health/Check`
+    GrpcHealth,
     /// What Datadog's Agents and tracers post besides and we keep nothing of.
     Unkept(Unkept),
     /// A browser asks whether it may send (Fetch standard, CORS preflight); without a key.
@@ -39,7 +42,11 @@ impl Endpoint {
         match self {
             Self::Ingest(_) | Self::DatadogValidate | Self::VmHandshake => true,
             Self::Unkept(unkept) => unkept.needs_key(),
-            Self::Health | Self::Info | Self::Preflight | Self::Options { .. } => false,
+            Self::Health
+            | Self::Info
+            | Self::GrpcHealth
+            | Self::Preflight
+            | Self::Options { .. } => false,
         }
     }
 
@@ -52,6 +59,7 @@ impl Endpoint {
             Self::Info => "/info",
             Self::DatadogValidate => "/datadog/api/v1/validate",
             Self::VmHandshake => "vm_handshake",
+            Self::GrpcHealth => crate::http::grpc::HEALTH_PATH,
             Self::Unkept(unkept) => unkept.path(),
             Self::Preflight | Self::Options { .. } => "options",
         }
@@ -180,6 +188,9 @@ impl Place {
 pub fn select(head: &RequestHead<'_>) -> Result<Endpoint, RouteError> {
     if head.path == "*" && head.method == Method::Options {
         return Ok(Endpoint::Options { allow: ALLOW_ALL });
+    }
+    if head.path == HEALTH_PATH && is_grpc(head) {
+        return Ok(Endpoint::GrpcHealth);
     }
     let Some(place) = place(head.path) else {
         return Err(match head.method {
@@ -354,6 +365,18 @@ pub fn codings(route: Route, fields: &Fields<'_>) -> Result<Codings, CodingError
         };
     }
     Ok(Codings(found))
+}
+
+/// The coding that `grpc-encoding` names for compressed messages; none where it names none.
+#[must_use]
+pub fn grpc_coding(fields: &Fields<'_>) -> Result<Option<Coding>, CodingError> {
+    match fields.last("grpc-encoding") {
+        None => Ok(None),
+        Some(name) => match coding(name).ok_or(CodingError::Unsupported)? {
+            Coding::Identity => Ok(None),
+            coding => Ok(Some(coding)),
+        },
+    }
 }
 
 /// All names under which senders mean a coding, in any case.

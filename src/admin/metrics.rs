@@ -8,6 +8,7 @@ use std::fmt::{Display, Write};
 use super::Status;
 use crate::counters::{COMMIT_BOUNDS_NANOS, Counter, ENDPOINT_COUNT, endpoint_label};
 use crate::envelope::Signal;
+use crate::http::http2::abuse::Abuse;
 use crate::journal::Pressure;
 use crate::route::Unkept;
 
@@ -85,6 +86,22 @@ fn requests(page: &mut Page, status: &Status) {
             .sum();
         if count > 0 {
             page.sample("inrush_unkept_total", &[("path", unkept.path())], count);
+        }
+    }
+    page.family(
+        "inrush_http2_abuse_total",
+        "counter",
+        "HTTP/2 connections that were ended for what they did too often.",
+    );
+    for abuse in Abuse::ALL {
+        let count: u64 = status
+            .shards
+            .iter()
+            .filter_map(|shard| shard.http2_abuse.get(abuse.place()))
+            .map(Counter::value)
+            .sum();
+        if count > 0 {
+            page.sample("inrush_http2_abuse_total", &[("abuse", abuse.label())], count);
         }
     }
     page.family(

@@ -84,14 +84,20 @@ impl BodyState {
     /// Appends bytes of a chunked body, moving it to a larger class where it must. The next class is
     /// taken before the old one returns.
     pub fn append_growing(&mut self, bytes: &[u8], pool: &mut Pool) -> Result<(), PoolError> {
+        self.reserve(self.length() + bytes.len(), pool)?;
+        self.append(bytes);
+        Ok(())
+    }
+
+    /// Moves to memory for `total` bytes, header room and envelope counted, if there is less.
+    pub fn reserve(&mut self, total: usize, pool: &mut Pool) -> Result<(), PoolError> {
         let Some(buffer) = &mut self.buffer else { return Ok(()) };
-        let needed = (buffer.len() + bytes.len()).next_multiple_of(self.alignment);
+        let needed = total.next_multiple_of(self.alignment);
         if needed > buffer.capacity() {
             let mut larger = pool.acquire_body(needed)?;
             larger.extend_from_slice(buffer.as_slice());
             pool.release(std::mem::replace(buffer, larger));
         }
-        buffer.extend_from_slice(bytes);
         Ok(())
     }
 

@@ -27,7 +27,21 @@ enum Framing {
     /// Bytes that are still to come.
     Length(u64),
     Chunked(Decoder),
+    /// HTTP/2 says where it ends: see [`CutBody::end`].
+    Open,
     Ended,
+}
+
+/// How far a body has come with the bytes it has.
+pub enum CutStep {
+    /// It wants more of them.
+    Hungry,
+    /// It waits for the next turn, the journal or memory.
+    Stalled,
+    /// All of it is in the journal. An answer, unless it comes with a commit.
+    Done(Option<Cause>),
+    /// It is refused, and what was kept of it stays. An answer, unless it comes with a commit.
+    Refused(Option<Cause>),
 }
 
 /// See the head of this file.
@@ -80,6 +94,31 @@ impl CutBody {
         let mut cut = Self::new(admission, sequence, BodyFraming::Empty, envelope);
         cut.input = body.to_vec();
         cut
+    }
+
+    /// A body whose end is told by [`CutBody::end`].
+    pub fn open(admission: Admission, sequence: u64, envelope: &[u8]) -> Self {
+        let framing = Framing::Open;
+        Self { framing, ..Self::new(admission, sequence, BodyFraming::Chunked, envelope) }
+    }
+
+    /// Nothing follows.
+    pub fn end(&mut self) {
+        self.framing = Framing::Ended;
+    }
+
+    /// Records of it that were kept so far.
+    pub const fn kept(&self) -> u64 {
+        self.kept
+    }
+
+    /// Bytes that fit now.
+    pub fn fits(&self) -> usize {
+        match self.stream {
+            _ if self.is_stalled => 0,
+            Some(_) => INPUT_SIZE_MAX.saturating_sub(self.input.len()),
+            None => self.room(),
+        }
     }
 
     pub const fn is_stalled(&self) -> bool {
@@ -135,8 +174,8 @@ impl CutBody {
         since_nanos
     }
 
-    /// Body bytes on their way to the block.
-    fn push(&mut self, bytes: &[u8]) {
+    /// Body bytes on their way to the block, as many as fit at most.
+    pub fn push(&mut self, bytes: &[u8]) {
         if self.stream.is_some() {
             self.input.extend_from_slice(bytes);
         } else if let Some(block) = &mut self.block {
@@ -180,6 +219,92 @@ impl CutBody {
         Ok(())
     }
 
+    /// Decodes, and hands over every block that is complete. `since` is when the present wait began.
+    pub fn advance(&mut self, since: &mut u64, context: &mut Context<'_>) -> CutStep {
+        loop {
+            if !self.acquire(context.ingest.writer.alignment(), context.pool) {
+                return self.stall(since, context);
+            }
+            if let Err(cause) = self.decode() {
+                return self.refuse(cause, context);
+            }
+            let is_last = self.is_drained;
+            let is_full = self.room() == 0;
+            if !is_full && !is_last {
+                // A Snappy block may just have said how much memory it takes.
+                let wanted = self.stream.as_ref().map_or(0, Stream::memory);
+                if wanted > self.reserved {
+                    continue;
+                }
+                if self.is_stalled {
+                    self.is_stalled = false;
+                    *since = context.now.monotonic_nanos;
+                }
+                return CutStep::Hungry;
+            }
+            if *context.blocks_left == 0 {
+                *context.is_busy = true;
+                return self.stall(since, context);
+            }
+            *context.blocks_left -= 1;
+            let Some(mut block) = self.block.take() else { return CutStep::Stalled };
+            let arrival = context.now.wall_nanos;
+            let taken = context.ingest.take_block(
+                &mut self.cut,
+                &mut block,
+                is_last,
+                arrival,
+                context.pool,
+            );
+            self.block = Some(block);
+            match taken {
+                BlockTaken::Stalled => return self.stall(since, context),
+                BlockTaken::Refused(cause) => return self.refuse(cause, context),
+                BlockTaken::Appended { kept } => {
+                    self.kept += kept;
+                    *since = context.now.monotonic_nanos;
+                    self.is_stalled = false;
+                    if is_last {
+                        let cause = Cause::Acknowledged(*self.cut.verdict().0);
+                        return CutStep::Done(self.finish(cause, kept, context));
+                    }
+                    let _ = wait_for(self, None, kept, context);
+                }
+            }
+        }
+    }
+
+    fn stall(&mut self, since: &mut u64, context: &Context<'_>) -> CutStep {
+        if !self.is_stalled {
+            self.is_stalled = true;
+            *since = context.now.monotonic_nanos;
+        }
+        CutStep::Stalled
+    }
+
+    /// Ends the body early; what was kept of it stays.
+    pub fn refuse(&mut self, cause: Cause, context: &mut Context<'_>) -> CutStep {
+        note_refusal(Some(self.admission.route), &cause, context);
+        CutStep::Refused(self.finish(cause, 0, context))
+    }
+
+    fn finish(&mut self, cause: Cause, kept: u64, context: &mut Context<'_>) -> Option<Cause> {
+        context.refusals.note_rejected(self.admission.route, self.cut.verdict().0, context.now);
+        let answer = wait_for(self, Some(cause), kept, context);
+        self.release(context.pool);
+        answer
+    }
+
+    /// Why a wait that began so many nanoseconds ago has been too long.
+    pub fn overdue(&self, waited: u64) -> Option<Cause> {
+        let (limit, cause) = if self.is_stalled {
+            (BLOCK_TIMEOUT, Cause::Overloaded { retry_after_seconds: 1 })
+        } else {
+            (BODY_RATE_WINDOW, Cause::BodyTimeout)
+        };
+        (u128::from(waited) > limit.as_nanos()).then_some(cause)
+    }
+
     /// Gives every buffer and the budget back.
     pub fn release(&mut self, pool: &mut Pool) {
         if let Some(block) = self.block.take() {
@@ -205,11 +330,7 @@ impl Connection {
         if body.is_stalled {
             return None;
         }
-        let fits = match body.stream {
-            Some(_) => INPUT_SIZE_MAX.saturating_sub(body.input.len()),
-            None => body.room(),
-        };
-        let bytes = &bytes[..fits.min(bytes.len())];
+        let bytes = &bytes[..body.fits().min(bytes.len())];
         let (used, data) = match &mut body.framing {
             Framing::Length(left) => {
                 let count = bytes.len().min(size((*left).min(usize::MAX as u64)));
@@ -227,7 +348,7 @@ impl Connection {
                     return Some(bytes.len());
                 }
             },
-            Framing::Ended => (0, 0..0),
+            Framing::Open | Framing::Ended => (0, 0..0),
         };
         body.push(&bytes[data]);
         body.note_length(used);
@@ -249,95 +370,37 @@ impl Connection {
 
     /// Decodes, and hands over every block that is complete.
     pub(super) fn advance_cut(&mut self, context: &mut Context<'_>) {
-        loop {
-            let Phase::ExpectCut { body } = &mut self.phase else { return };
-            if !body.acquire(context.ingest.writer.alignment(), context.pool) {
-                return self.stall_cut(context);
-            }
-            if let Err(cause) = body.decode() {
-                return self.refuse_cut(cause, context);
-            }
-            let is_last = body.is_drained;
-            let is_full = body.room() == 0;
-            if !is_full && !is_last {
-                // A Snappy block may just have said how much memory it takes.
-                let wanted = body.stream.as_ref().map_or(0, Stream::memory);
-                if wanted > body.reserved {
-                    continue;
-                }
-                if body.is_stalled {
-                    body.is_stalled = false;
-                    self.since_nanos = context.now.monotonic_nanos;
-                }
-                return;
-            }
-            if *context.blocks_left == 0 {
-                *context.is_busy = true;
-                return self.stall_cut(context);
-            }
-            *context.blocks_left -= 1;
-            let Some(mut block) = body.block.take() else { return };
-            let arrival = context.now.wall_nanos;
-            let taken = context.ingest.take_block(
-                &mut body.cut,
-                &mut block,
-                is_last,
-                arrival,
-                context.pool,
-            );
-            body.block = Some(block);
-            match taken {
-                BlockTaken::Stalled => return self.stall_cut(context),
-                BlockTaken::Refused(cause) => return self.refuse_cut(cause, context),
-                BlockTaken::Appended { kept } => {
-                    body.kept += kept;
-                    self.since_nanos = context.now.monotonic_nanos;
-                    body.is_stalled = false;
-                    if is_last {
-                        let cause = Cause::Acknowledged(*body.cut.verdict().0);
-                        return self.finish_cut(cause, kept, context);
-                    }
-                    let _ = wait_for(body, None, kept, context);
-                }
-            }
-        }
+        let Phase::ExpectCut { body } = &mut self.phase else { return };
+        let step = body.advance(&mut self.since_nanos, context);
+        self.finish_cut_step(step, context);
     }
 
-    fn stall_cut(&mut self, context: &Context<'_>) {
-        if let Phase::ExpectCut { body } = &mut self.phase
-            && !body.is_stalled
-        {
-            body.is_stalled = true;
-            self.since_nanos = context.now.monotonic_nanos;
-        }
-    }
-
-    /// The body is complete and all of it is in the journal.
-    fn finish_cut(&mut self, cause: Cause, kept: u64, context: &mut Context<'_>) {
-        let Phase::ExpectCut { mut body } = std::mem::replace(&mut self.phase, Phase::Ended) else {
+    fn finish_cut_step(&mut self, step: CutStep, context: &mut Context<'_>) {
+        let (cause, is_refused) = match step {
+            CutStep::Hungry | CutStep::Stalled => return,
+            CutStep::Done(cause) => (cause, false),
+            CutStep::Refused(cause) => (cause, true),
+        };
+        let Phase::ExpectCut { body } = std::mem::replace(&mut self.phase, Phase::Ended) else {
             return;
         };
-        context.refusals.note_rejected(body.admission.route, body.cut.verdict().0, context.now);
-        if let Some(cause) = wait_for(&body, Some(cause), kept, context) {
+        if is_refused {
+            self.pipeline.note_kept(body.sequence, body.kept);
+        }
+        if let Some(cause) = cause {
             self.pipeline.settle(body.sequence, cause);
         }
-        body.release(context.pool);
-        self.expect_head(context.now);
+        match is_refused {
+            true => self.end_with_linger(context.now),
+            false => self.expect_head(context.now),
+        }
     }
 
     /// Answers in the middle of a body, after what was kept of it is durable, and ends the connection.
     pub(super) fn refuse_cut(&mut self, cause: Cause, context: &mut Context<'_>) {
-        let Phase::ExpectCut { mut body } = std::mem::replace(&mut self.phase, Phase::Ended) else {
-            return;
-        };
-        note_refusal(Some(body.admission.route), &cause, context);
-        context.refusals.note_rejected(body.admission.route, body.cut.verdict().0, context.now);
-        self.pipeline.note_kept(body.sequence, body.kept);
-        if let Some(cause) = wait_for(&body, Some(cause), 0, context) {
-            self.pipeline.settle(body.sequence, cause);
-        }
-        body.release(context.pool);
-        self.end_with_linger(context.now);
+        let Phase::ExpectCut { body } = &mut self.phase else { return };
+        let step = body.refuse(cause, context);
+        self.finish_cut_step(step, context);
     }
 
     /// A block of the body was lost with its commit: the request was answered, what follows is not read.
@@ -353,12 +416,7 @@ impl Connection {
     /// Looks at the clock for a body that is being cut.
     pub(super) fn check_cut_time(&mut self, waited: u64, context: &mut Context<'_>) {
         let Phase::ExpectCut { body } = &self.phase else { return };
-        let (limit, cause) = if body.is_stalled {
-            (BLOCK_TIMEOUT, Cause::Overloaded { retry_after_seconds: 1 })
-        } else {
-            (BODY_RATE_WINDOW, Cause::BodyTimeout)
-        };
-        if u128::from(waited) > limit.as_nanos() {
+        if let Some(cause) = body.overdue(waited) {
             self.refuse_cut(cause, context);
         }
     }

@@ -35,6 +35,7 @@ pub struct Exchange {
     endpoint: Option<Endpoint>,
     json: bool,
     is_push: bool,
+    grpc: bool,
     remote_write_2: bool,
     origin: Echoed<120>,
     firehose_request_id: Echoed<64>,
@@ -50,6 +51,7 @@ impl Exchange {
             endpoint: echo.endpoint,
             json: echo.json,
             is_push: echo.is_push,
+            grpc: echo.grpc,
             remote_write_2: echo.remote_write_2,
             origin: Echoed::new(echo.origin),
             firehose_request_id: Echoed::new(echo.firehose_request_id),
@@ -72,6 +74,11 @@ impl Exchange {
         }
     }
 
+    /// The reply will tell how much of a refused body was kept.
+    pub const fn note_kept(&mut self, kept: u64) {
+        self.kept = kept;
+    }
+
     pub fn echo(&self, now_millis: u64) -> RequestEcho<'_> {
         RequestEcho {
             endpoint: self.endpoint,
@@ -83,6 +90,7 @@ impl Exchange {
             now_millis,
             kept: self.kept,
             is_push: self.is_push,
+            grpc: self.grpc,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{
     BodyState, Connection, Context, CutBody, DiscardedBody, Exchange, LargeJob, Phase, Records,
-    Waiting,
+    Waiting, Wire,
 };
 use crate::envelope::Route;
 use crate::http::head::RequestHead;
@@ -31,6 +31,11 @@ impl Connection {
         while used < bytes.len() {
             let rest = &bytes[used..];
             let step = match &mut self.phase {
+                Phase::ExpectHead { .. } if self.is_fresh && rest.starts_with(b"PRI ") => {
+                    self.begin_http2(context.now);
+                    Some(0)
+                }
+                Phase::Http2 { .. } => self.consume_http2(rest, context),
                 Phase::ExpectHead { .. } => {
                     if !self.may_begin() {
                         self.is_blocked = !self.is_last;
@@ -91,6 +96,7 @@ impl Connection {
             }
             Ok(Parsed::Item { value: head, size }) => {
                 self.head_begun = false;
+                self.is_fresh = false;
                 let body = &bytes[size..];
                 Some(size + self.handle_head(&head, body, context))
             }
@@ -258,6 +264,10 @@ impl Connection {
         if matches!(self.phase, Phase::ExpectCut { .. }) {
             return self.retry_cut(context);
         }
+        if let Phase::Http2 { http2 } = &mut self.phase {
+            let mut wire = Wire { out: &mut self.out, memo: &mut self.memo };
+            return http2.retry(&mut wire, context);
+        }
         let Phase::AwaitBudget { needed, .. } = &self.phase else { return };
         let Ok(buffer) = context.pool.acquire_body(*needed) else { return };
         if let Phase::AwaitBudget { mut body, envelope, .. } =
@@ -324,41 +334,10 @@ impl Connection {
         taken: Taken,
         context: &mut Context<'_>,
     ) {
-        let records = |kept| Records {
-            route: admission.route,
-            kept,
-            counters: std::sync::Arc::clone(&admission.tenant.counters),
-        };
-        match taken {
-            Taken::Refused(cause) => {
-                note_refusal(Some(admission.route), &cause, context);
-                self.pipeline.settle(sequence, cause);
-            }
-            Taken::Appended { ticket, verdict } => {
-                context.refusals.note_rejected(admission.route, &verdict, context.now);
-                context.waiting.push_back(Waiting {
-                    ticket,
-                    connection: context.id,
-                    sequence,
-                    cause: Some(Cause::Acknowledged(verdict)),
-                    records: records(verdict.kept()),
-                });
-            }
-            // Small as it came, but of more blocks than one.
-            Taken::Large { entry } if admission.route.is_cut() => {
-                let content = &entry.as_slice()[ENTRY_HEADER_SIZE..];
-                let (envelope, body) = content.split_at(admission.envelope_length);
-                let cut = CutBody::from_whole(admission, sequence, envelope, body);
-                context.pool.release(entry);
-                self.begin_cut(cut, context);
-            }
-            Taken::Large { entry } => context.large.push(LargeJob {
-                connection: context.id,
-                sequence,
-                entry,
-                envelope_length: admission.envelope_length,
-                records: records(0),
-            }),
+        match hand_over(sequence, admission, taken, context) {
+            HandedOver::Waits => {}
+            HandedOver::Refused(cause) => self.pipeline.settle(sequence, cause),
+            HandedOver::Cut(body) => self.begin_cut(body, context),
         }
     }
 
@@ -538,9 +517,68 @@ impl Connection {
                     self.phase = Phase::Ended;
                 }
             }
+            Phase::Http2 { http2 } => {
+                let mut wire = Wire { out: &mut self.out, memo: &mut self.memo };
+                self.is_closing |= http2.handle_time(&mut wire, context);
+                self.check_http2_end(context.now);
+            }
             Phase::Ended => {}
         }
     }
+}
+
+/// What a complete body became.
+pub(super) enum HandedOver {
+    /// Its answer comes with a commit, or from a large-body thread.
+    Waits,
+    Refused(Cause),
+    /// Small as it came, but of more blocks than one.
+    Cut(CutBody),
+}
+
+/// Passes on what `Ingest` made of a complete body.
+pub(super) fn hand_over(
+    sequence: u64,
+    admission: Admission,
+    taken: Taken,
+    context: &mut Context<'_>,
+) -> HandedOver {
+    let records = |kept| Records {
+        route: admission.route,
+        kept,
+        counters: std::sync::Arc::clone(&admission.tenant.counters),
+    };
+    match taken {
+        Taken::Refused(cause) => {
+            note_refusal(Some(admission.route), &cause, context);
+            return HandedOver::Refused(cause);
+        }
+        Taken::Appended { ticket, verdict } => {
+            context.refusals.note_rejected(admission.route, &verdict, context.now);
+            context.waiting.push_back(Waiting {
+                ticket,
+                connection: context.id,
+                sequence,
+                cause: Some(Cause::Acknowledged(verdict)),
+                records: records(verdict.kept()),
+            });
+        }
+        Taken::Large { entry } if admission.route.is_cut() => {
+            let content = &entry.as_slice()[ENTRY_HEADER_SIZE..];
+            let (envelope, body) = content.split_at(admission.envelope_length);
+            let cut = CutBody::from_whole(admission, sequence, envelope, body);
+            context.pool.release(entry);
+            return HandedOver::Cut(cut);
+        }
+        Taken::Large { entry } => context.large.push(LargeJob {
+            connection: context.id,
+            sequence,
+            entry,
+            envelope_length: admission.envelope_length,
+            records: records(0),
+        }),
+    }
+    HandedOver::Waits
 }
 
 pub(super) fn note_refusal(route: Option<Route>, cause: &Cause, context: &mut Context<'_>) {

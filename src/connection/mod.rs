@@ -17,13 +17,16 @@ mod cut;
 mod discard;
 mod exchange;
 mod http1;
+mod http2;
 mod refusal_log;
 mod table;
 
 pub use body::BodyState;
-pub use cut::CutBody;
+pub use cut::{CutBody, CutStep};
 use discard::DiscardedBody;
 pub use exchange::{Exchange, Pipeline};
+pub use http2::Http2Scratch;
+use http2::{Http2, Wire};
 pub use refusal_log::RefusalLog;
 pub use table::{ConnectionId, Table};
 
@@ -81,6 +84,7 @@ pub struct Context<'a> {
     pub counters: &'a ShardCounters,
     pub refusals: &'a mut RefusalLog,
     pub options: &'a HeadOptions,
+    pub http2: &'a mut Http2Scratch,
     pub now: Now,
     /// Blocks of cut bodies that may still be checked in this turn.
     pub blocks_left: &'a mut u32,
@@ -109,6 +113,10 @@ enum Phase {
     /// A body that nobody wants, small enough to be read away.
     Discard {
         body: Box<DiscardedBody>,
+    },
+    /// Requests and replies of HTTP/2, many at once.
+    Http2 {
+        http2: Box<Http2>,
     },
     /// The last reply goes out; what the peer still sends is thrown away so that it can read it.
     Linger {
@@ -174,6 +182,8 @@ pub struct Connection {
     since_nanos: u64,
     send_since_nanos: u64,
     head_begun: bool,
+    /// No request has come yet: it may be HTTP/2.
+    is_fresh: bool,
     /// Operations whose last completion is still to come.
     operations: u32,
     pub is_closing: bool,
@@ -205,6 +215,7 @@ impl Connection {
             since_nanos: now.monotonic_nanos,
             send_since_nanos: now.monotonic_nanos,
             head_begun: false,
+            is_fresh: true,
             operations: 0,
             is_closing: false,
         }
@@ -248,6 +259,15 @@ impl Connection {
     /// The peer sends no more (`FIN`), or the socket failed.
     pub fn handle_end(&mut self, context: &mut Context<'_>, failed: bool) {
         self.peer_ended = true;
+        if let Phase::Http2 { http2 } = &mut self.phase
+            && !failed
+        {
+            if !self.is_blocked {
+                http2.handle_end(context.pool);
+                self.check_http2_end(context.now);
+            }
+            return;
+        }
         if !failed && self.is_blocked {
             // Complete requests may still wait in the stash; `resume` ends the connection behind them.
             return;
@@ -314,11 +334,17 @@ impl Connection {
 
     /// The request's commit is durable, or it was refused after its body.
     pub fn handle_outcome(&mut self, sequence: u64, cause: Cause) {
+        if let Phase::Http2 { http2 } = &mut self.phase {
+            return http2.settle(sequence, cause);
+        }
         self.pipeline.settle(sequence, cause);
     }
 
     /// The request's commit was given up, or a commit with one of its blocks.
     pub fn handle_loss(&mut self, sequence: u64, cause: Cause, context: &mut Context<'_>) {
+        if let Phase::Http2 { http2 } = &mut self.phase {
+            return http2.lose(sequence, cause, context.pool);
+        }
         self.pipeline.settle(sequence, cause);
         self.abandon_cut(sequence, context.now, context.pool);
     }
@@ -349,6 +375,10 @@ impl Connection {
     /// Writes the replies that are due, in request order.
     pub fn flush(&mut self, context: &mut Context<'_>) {
         let before = self.out.len();
+        if let Phase::Http2 { http2 } = &mut self.phase {
+            http2.flush(&mut self.out, context);
+            self.check_http2_end(context.now);
+        }
         self.write_replies(context);
         if self.continue_due && self.pipeline.only_last_is_open() {
             self.out.extend_from_slice(crate::http::http1::reply::CONTINUE);
@@ -370,6 +400,9 @@ impl Connection {
     /// Whether a further request may be begun: the last one is not read yet, the pipeline has room,
     /// and the peer takes its replies.
     fn may_begin(&self) -> bool {
+        if let Phase::Http2 { .. } = self.phase {
+            return self.out.len() <= limits::REPLIES_SIZE_MAX;
+        }
         !self.is_last && !self.pipeline.is_full() && self.out.len() <= limits::REPLIES_SIZE_MAX
     }
 
@@ -423,7 +456,10 @@ impl Connection {
                 Some(end) => ReceiveStep::Into { end },
                 None => ReceiveStep::Small { multishot: false },
             },
-            Phase::Discard { .. } | Phase::Linger { .. } => ReceiveStep::Small { multishot: true },
+            Phase::Http2 { .. } if self.is_blocked || !self.may_begin() => ReceiveStep::Nothing,
+            Phase::Http2 { .. } | Phase::Discard { .. } | Phase::Linger { .. } => {
+                ReceiveStep::Small { multishot: true }
+            }
             Phase::AwaitBudget { .. } | Phase::Ended => ReceiveStep::Nothing,
         }
     }
@@ -487,7 +523,10 @@ impl Connection {
     }
 
     /// No new request is begun; what is in flight is answered.
-    pub fn drain(&mut self) {
+    pub fn drain(&mut self, now: Now) {
+        if let Phase::Http2 { http2 } = &mut self.phase {
+            return http2.announce_end(&mut self.out, now);
+        }
         self.is_last = self.is_last || self.is_idle();
         self.pipeline.close_after_last();
     }
@@ -497,6 +536,7 @@ impl Connection {
         match &self.phase {
             Phase::AwaitBudget { .. } => true,
             Phase::ExpectCut { body } => body.is_stalled(),
+            Phase::Http2 { http2 } => http2.is_stalled(),
             _ => false,
         }
     }
@@ -515,6 +555,43 @@ impl Connection {
         }
         if let Phase::ExpectCut { body } = &mut self.phase {
             body.release(pool);
+        }
+        if let Phase::Http2 { http2 } = &mut self.phase {
+            http2.release(pool);
+        }
+    }
+
+    // ── HTTP/2 ────────────────────────────────────────────────────────────────────────────────
+
+    /// The connection speaks HTTP/2 from its first byte on.
+    pub(super) fn begin_http2(&mut self, now: Now) {
+        self.phase = Phase::Http2 { http2: Box::new(Http2::new(now)) };
+    }
+
+    pub(super) fn consume_http2(
+        &mut self,
+        bytes: &[u8],
+        context: &mut Context<'_>,
+    ) -> Option<usize> {
+        let Phase::Http2 { http2 } = &mut self.phase else { return None };
+        let mut wire = Wire { out: &mut self.out, memo: &mut self.memo };
+        let used = http2.consume(bytes, &mut wire, context);
+        self.is_blocked = used < bytes.len() && !self.may_begin();
+        self.check_http2_end(context.now);
+        (used > 0).then_some(used)
+    }
+
+    /// After the last word of a session the peer may still read it, and nothing else is read.
+    fn check_http2_end(&mut self, now: Now) {
+        let Phase::Http2 { http2 } = &self.phase else { return };
+        if http2.has_ended() {
+            self.is_blocked = false;
+            self.is_last = true;
+            self.phase = Phase::Linger { discarded: 0 };
+            self.since_nanos = now.monotonic_nanos;
+        } else if self.peer_ended && !self.is_blocked && http2.is_empty() {
+            self.is_last = true;
+            self.phase = Phase::Ended;
         }
     }
 }

@@ -23,6 +23,13 @@ impl RefusalLog {
         tracing::warn!(target: "rejected", route, fault, offset, count, before);
     }
 
+    /// Logs that an HTTP/2 connection was ended for a fault of its peer.
+    #[cold]
+    pub fn note_session(&mut self, fault: &'static str, now: Now) {
+        let Some(before) = self.due(fault, now) else { return };
+        tracing::warn!(target: "http2", fault, before, "a connection was ended");
+    }
+
     /// Whether a line of this cause is due, and how many were not written since the last one.
     fn due(&mut self, label: &'static str, now: Now) -> Option<u64> {
         let now = now.monotonic_nanos;

@@ -5,8 +5,10 @@
 
 #![deny(clippy::indexing_slicing)]
 
+pub mod grpc;
 pub mod head;
 pub mod http1;
+pub mod http2;
 pub mod reply;
 
 /// What a parser answers when nothing is wrong: a whole item, or that it ends beyond the bytes.

@@ -3,7 +3,7 @@
 //! memory from reply to reply.
 
 /// Values made of bytes, all fields of a reply together: an echoed origin and header names.
-pub const FIELD_BYTES_SIZE_MAX: usize = 1024;
+pub const FIELD_BYTES_SIZE_MAX: usize = 2048;
 /// Fields beside content type, length, date and connection.
 pub const FIELD_COUNT_MAX: usize = 12;
 

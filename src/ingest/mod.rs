@@ -150,6 +150,7 @@ impl Ingest {
             Endpoint::Ingest(route) => route,
             Endpoint::Health => return Err(Cause::Health),
             Endpoint::Info => return Err(Cause::Info),
+            Endpoint::GrpcHealth => return Err(Cause::Serving(!self.is_draining)),
             Endpoint::DatadogValidate => return Err(Cause::ValidateOk),
             Endpoint::VmHandshake => return Err(Cause::VmHandshake),
             Endpoint::Unkept(_) => return Err(Cause::Unkept),

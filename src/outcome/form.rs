@@ -3,15 +3,19 @@
 use std::fmt;
 use std::sync::LazyLock;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
 use sha2::{Digest, Sha256};
 
 use super::{Cause, RequestEcho};
 use crate::auth::AuthError;
 use crate::decode::{DecodeError, Verdict};
 use crate::envelope::Route;
-use crate::http::reply::{Body, Reply};
+use crate::http::grpc::{self, code};
+use crate::http::reply::{Body, Reply, Value};
 use crate::route::{Endpoint, RouteError, Unkept};
 
+const GRPC: &str = "application/grpc";
 const TEXT: &str = "text/plain; charset=utf-8";
 /// Bare: some exporters compare the whole field and ignore the body otherwise.
 const JSON: &str = "application/json";
@@ -267,18 +271,88 @@ fn write_otlp_json(route: Route, verdict: &Verdict, reply: &mut Reply) {
     body.extend_from_slice(b"\"}}");
 }
 
+/// The reply to a gRPC call. Success is a message; everything else is trailers alone, as Java's exporter
+/// looks for a retryable status only there.
+pub(super) fn write_grpc(request: &RequestEcho<'_>, cause: &Cause, reply: &mut Reply) {
+    let status = reply.status;
+    reply.status = 200;
+    reply.content_type = Some(GRPC);
+    reply.push("grpc-accept-encoding", Value::Static(grpc::ACCEPT_ENCODING));
+    match cause {
+        Cause::Acknowledged(verdict) => return write_otlp_protobuf(verdict, reply),
+        Cause::Serving(true) => return reply.body = Body::Static(&[0x08, 1]),
+        Cause::Serving(false) => return reply.body = Body::Static(&[0x08, 2]),
+        _ => {}
+    }
+    let mut text = Text::new();
+    super::write_sentence(request, cause, &mut text);
+    let message = text.as_str();
+    let code = grpc_code(status, cause);
+    reply.push(GRPC_STATUS, Value::Number(u64::from(code)));
+    let mut coded = String::with_capacity(message.len());
+    for byte in message.bytes().take(GRPC_MESSAGE_SIZE_MAX) {
+        match byte {
+            b' '..=b'~' if byte != b'%' => coded.push(char::from(byte)),
+            _ => {
+                let _ = fmt::Write::write_fmt(&mut coded, format_args!("%{byte:02X}"));
+            }
+        }
+    }
+    reply.push("grpc-message", Value::Bytes(coded.as_bytes()));
+    if let Some(seconds) = retry_delay(cause) {
+        // Python's exporter reads the one, all others the other.
+        let mut delay = Vec::with_capacity(8);
+        push_tag(&mut delay, 1, 0);
+        push_varint(&mut delay, seconds);
+        let mut info = Vec::with_capacity(8);
+        push_bytes(&mut info, 1, &delay);
+        let mut any = Vec::with_capacity(64);
+        push_bytes(&mut any, 1, RETRY_INFO_TYPE.as_bytes());
+        push_bytes(&mut any, 2, &info);
+        let mut details = Vec::with_capacity(256);
+        push_tag(&mut details, 1, 0);
+        push_varint(&mut details, u64::from(code));
+        push_bytes(&mut details, 2, message.as_bytes());
+        push_bytes(&mut details, 3, &any);
+        let details = STANDARD_NO_PAD.encode(details);
+        reply.push("grpc-status-details-bin", Value::Bytes(details.as_bytes()));
+        reply.push(
+            "google.rpc.retryinfo-bin",
+            Value::Bytes(STANDARD_NO_PAD.encode(info).as_bytes()),
+        );
+    }
+}
+
+/// The name of the field that no success carries in its head.
+pub const GRPC_STATUS: &str = "grpc-status";
+/// Header lists of 8 KiB are all that some clients take, and a proxy may add to it.
+const GRPC_MESSAGE_SIZE_MAX: usize = 300;
+const RETRY_INFO_TYPE: &str = "type.googleapis.com/google.rpc.RetryInfo";
+
+/// How long the sender should wait, where waiting helps. Without it RESOURCE_EXHAUSTED means: drop.
+const fn retry_delay(cause: &Cause) -> Option<u64> {
+    match cause {
+        Cause::Overloaded { retry_after_seconds: 0 } => Some(1),
+        Cause::Overloaded { retry_after_seconds } => Some(*retry_after_seconds as u64),
+        Cause::JournalFull => Some(super::RETRY_AFTER_FULL_SECONDS),
+        Cause::JournalPoisoned | Cause::Draining | Cause::Internal => Some(1),
+        _ => None,
+    }
+}
+
 /// The code in `google.rpc.Status`, which goes by gRPC's numbers.
 fn grpc_code(status: u16, cause: &Cause) -> u8 {
     match (status, cause) {
-        (_, Cause::Draining) => 14,
-        (400 | 431, _) => 3,
-        (401, _) => 16,
-        (403, _) => 7,
-        (404 | 405 | 415 | 501, _) => 12,
-        (408, _) => 4,
-        (413, _) | (503, Cause::Overloaded { .. } | Cause::JournalFull) => 8,
-        (503, _) => 14,
-        _ => 2,
+        (_, Cause::Grpc(fault)) => fault.code(),
+        (_, Cause::Draining) => code::UNAVAILABLE,
+        (400 | 431, _) => code::INVALID_ARGUMENT,
+        (401, _) => code::UNAUTHENTICATED,
+        (403, _) => code::PERMISSION_DENIED,
+        (404 | 405 | 415 | 501, _) => code::UNIMPLEMENTED,
+        (408, _) => code::DEADLINE_EXCEEDED,
+        (413, _) | (503, Cause::Overloaded { .. } | Cause::JournalFull) => code::RESOURCE_EXHAUSTED,
+        (503, _) => code::UNAVAILABLE,
+        _ => code::UNKNOWN,
     }
 }
 

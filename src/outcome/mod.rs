@@ -6,6 +6,7 @@
 //! ```text
 //! remote write, exposition, no endpoint   text
 //! OTLP                                    google.rpc.Status, protobuf or JSON as the request was
+//! gRPC                                    trailers: grpc-status, grpc-message, google.rpc.Status
 //! Datadog                                 {"errors":["…"]}
 //! Firehose                                {"requestId":"…","timestamp":N,"errorMessage":"…"}
 //! JSON logs                               {"error":"…"}
@@ -26,6 +27,7 @@ use crate::auth::AuthError;
 use crate::content::ContentError;
 use crate::decode::{DecodeError, Fault, Verdict};
 use crate::envelope::Route;
+use crate::http::grpc::{GrpcFault, is_grpc};
 use crate::http::head::RequestHead;
 use crate::http::http1::chunked::ChunkError;
 use crate::http::http1::head::HeadError;
@@ -74,6 +76,10 @@ pub enum Cause {
     HeadTimeout,
     /// The fields kept with a body pass their limit.
     RequestFieldsTooLarge,
+    /// What is wrong with a gRPC call as such.
+    Grpc(GrpcFault),
+    /// To a health check of gRPC.
+    Serving(bool),
     /// A fault of ours that a repeat may not meet.
     Internal,
 }
@@ -99,6 +105,8 @@ pub struct RequestEcho<'a> {
     pub kept: u64,
     /// Exposition with labels in the path, as the Pushgateway takes it: its clients want a 200.
     pub is_push: bool,
+    /// The reply is gRPC's: the status stands in trailers, whatever the status of HTTP.
+    pub grpc: bool,
 }
 
 impl<'a> RequestEcho<'a> {
@@ -129,6 +137,7 @@ impl<'a> RequestEcho<'a> {
             kept: 0,
             is_push: endpoint == Some(Endpoint::Ingest(Route::ImportPrometheus))
                 && head.path.contains("/metrics/"),
+            grpc: is_grpc(head),
         }
     }
 
@@ -155,6 +164,9 @@ const PREFLIGHT_HEADERS: &str =
 pub fn render(request: &RequestEcho<'_>, cause: &Cause, reply: &mut Reply) {
     reply.clear();
     reply.status = status(request, cause);
+    if request.grpc {
+        return form::write_grpc(request, cause, reply);
+    }
     push_fields(request, cause, reply);
     push_written(request, cause, reply);
     push_cors(request, cause, reply);
@@ -206,7 +218,13 @@ fn status(request: &RequestEcho<'_>, cause: &Cause) -> u16 {
             // Firehose and the Java tracer take nothing but 200.
             _ => 200,
         },
-        Cause::Health | Cause::Info | Cause::ValidateOk | Cause::VmHandshake => 200,
+        Cause::Health
+        | Cause::Info
+        | Cause::ValidateOk
+        | Cause::VmHandshake
+        | Cause::Serving(_) => 200,
+        // Only ever rendered as gRPC; for anything else a bad request.
+        Cause::Grpc(_) => 400,
         Cause::Unkept => match request.endpoint {
             Some(Endpoint::Unkept(Unkept::Intake | Unkept::Metadata)) => 200,
             _ => 202,
@@ -423,12 +441,20 @@ fn describe(request: &RequestEcho<'_>, cause: &Cause, text: &mut Text) {
         Cause::RequestFieldsTooLarge => {
             text.write_str("the header fields kept with a body are too large")
         }
+        Cause::Grpc(GrpcFault::MessageTooLarge) => match request.route() {
+            Some(route) => {
+                write!(text, "the message is larger than {} bytes", route::body_limit(route))
+            }
+            None => text.write_str("the message is too large"),
+        },
+        Cause::Grpc(fault) => text.write_str(fault.message()),
         Cause::Internal => text.write_str("the server failed; try again"),
         Cause::Acknowledged(verdict) => form::write_rejects(verdict, text),
         Cause::Health
         | Cause::Info
         | Cause::ValidateOk
         | Cause::VmHandshake
+        | Cause::Serving(_)
         | Cause::Preflight
         | Cause::Unkept
         | Cause::Options => Ok(()),
@@ -495,6 +521,8 @@ impl Cause {
             Self::BodyTimeout => "body_timeout",
             Self::HeadTimeout => "head_timeout",
             Self::RequestFieldsTooLarge => "request_fields_too_large",
+            Self::Grpc(fault) => fault.label(),
+            Self::Serving(_) => "health",
             Self::Internal => "internal",
         }
     }
@@ -510,6 +538,7 @@ impl Cause {
                 | Self::ValidateOk
                 | Self::VmHandshake
                 | Self::Unkept
+                | Self::Serving(_)
                 | Self::Preflight
                 | Self::Options
         )

@@ -19,7 +19,8 @@ use std::sync::Arc;
 
 use crate::buffer::Pool;
 use crate::connection::{
-    Connection, ConnectionId, Context, LargeJob, ReceiveStep, RefusalLog, Table, Waiting,
+    Connection, ConnectionId, Context, Http2Scratch, LargeJob, ReceiveStep, RefusalLog, Table,
+    Waiting,
 };
 use crate::counters::ShardCounters;
 use crate::http::http1::head::HeadOptions;
@@ -96,6 +97,7 @@ pub struct Shard<R: Ring> {
     reply: Reply,
     date: DateField,
     head_options: HeadOptions,
+    http2: Http2Scratch,
     /// Connections to look at before the turn ends.
     touched: Vec<ConnectionId>,
     swept_nanos: u64,
@@ -150,6 +152,7 @@ impl<R: Ring> Shard<R> {
             reply: Reply::new(),
             date: DateField::new(),
             head_options: HeadOptions::default(),
+            http2: Http2Scratch::default(),
             touched: Vec::with_capacity(1024),
             swept_nanos: 0,
             parked: 0,
@@ -304,6 +307,7 @@ impl<R: Ring> Shard<R> {
             counters: &self.counters,
             refusals: &mut self.refusals,
             options: &self.head_options,
+            http2: &mut self.http2,
             now,
             blocks_left: &mut self.blocks_left,
             is_busy: &mut self.is_busy,
@@ -533,7 +537,7 @@ impl<R: Ring> Shard<R> {
         let mut ids = std::mem::take(&mut self.ids);
         self.table.collect_ids(&mut ids);
         for &id in &ids {
-            self.with(id, now, |connection, _, _| connection.drain());
+            self.with(id, now, |connection, _, context| connection.drain(context.now));
         }
         self.ids = ids;
     }
