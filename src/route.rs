@@ -446,6 +446,17 @@ pub fn media_type(route: Route, fields: &Fields<'_>) -> Result<Media, MediaError
                 _ => Err(MediaError::Unsupported),
             }
         }
+        Route::OtlpGrpcLogs | Route::OtlpGrpcTraces | Route::OtlpGrpcMetrics => {
+            let media = fields.last("content-type").and_then(MediaType::parse);
+            match media {
+                Some(media)
+                    if media.is("application/grpc") || media.is("application/grpc+proto") =>
+                {
+                    Ok(Media::OtlpProtobuf)
+                }
+                _ => Err(MediaError::Unsupported),
+            }
+        }
         Route::JsonLogs => json_logs_media(fields),
         _ => Ok(Media::ByRoute),
     }

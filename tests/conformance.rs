@@ -9,3 +9,5 @@ mod support;
 mod rfc9110;
 #[path = "conformance/rfc9112/mod.rs"]
 mod rfc9112;
+#[path = "conformance/rfc9113/mod.rs"]
+mod rfc9113;

@@ -847,7 +847,9 @@ fn encode_reply(
     if let Some(content_type) = reply.content_type {
         encode::field("content-type", content_type.as_bytes(), head);
     }
-    encode::field("date", date, head);
+    if !is_grpc {
+        encode::field("date", date, head);
+    }
     for (name, value) in reply.fields() {
         let mut digits = [0; 20];
         let value = match value {

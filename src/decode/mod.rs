@@ -94,6 +94,9 @@ pub const fn is_decodable(route: Route) -> bool {
             | Route::OtlpLogs
             | Route::OtlpTraces
             | Route::OtlpMetrics
+            | Route::OtlpGrpcLogs
+            | Route::OtlpGrpcTraces
+            | Route::OtlpGrpcMetrics
             | Route::JsonLogs
             | Route::DatadogSeriesV1
             | Route::DatadogSeriesV2
@@ -121,9 +124,12 @@ pub fn decode<S: RecordSink>(
         Route::ImportPrometheus => {
             exposition::decode(envelope, payload, &mut scratch.exposition, sink)
         }
-        Route::OtlpLogs | Route::OtlpTraces | Route::OtlpMetrics => {
-            otlp::decode(envelope, payload, &mut scratch.otlp, sink)
-        }
+        Route::OtlpLogs
+        | Route::OtlpTraces
+        | Route::OtlpMetrics
+        | Route::OtlpGrpcLogs
+        | Route::OtlpGrpcTraces
+        | Route::OtlpGrpcMetrics => otlp::decode(envelope, payload, &mut scratch.otlp, sink),
         Route::JsonLogs => json_logs::decode(envelope, payload, &mut scratch.json_logs, sink),
         Route::DatadogSeriesV1 | Route::DatadogSeriesV2 | Route::DatadogSketches => {
             datadog_metrics::decode(envelope, payload, &mut scratch.datadog_metrics, sink)
