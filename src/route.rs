@@ -368,7 +368,6 @@ pub fn codings(route: Route, fields: &Fields<'_>) -> Result<Codings, CodingError
 }
 
 /// The coding that `grpc-encoding` names for compressed messages; none where it names none.
-#[must_use]
 pub fn grpc_coding(fields: &Fields<'_>) -> Result<Option<Coding>, CodingError> {
     match fields.last("grpc-encoding") {
         None => Ok(None),

@@ -33,6 +33,7 @@ const ENDED_EARLY_COUNT: usize = 256;
 
 /// What a frame meant.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "a box would be an allocation per request")]
 pub enum Event<'i, 'f> {
     /// A request; with `ends` it has no body.
     Head { stream: u32, head: Head<'f>, ends: bool },
@@ -348,7 +349,7 @@ impl Session {
     }
 
     const fn is_idle(&self, id: u32) -> bool {
-        id > self.last_stream || id % 2 == 0
+        id > self.last_stream || id.is_multiple_of(2)
     }
 
     pub(super) fn remove(&mut self, id: u32) {
@@ -431,7 +432,7 @@ impl Session {
             fragment = rest;
         }
         let id = header.stream;
-        if id % 2 == 0 {
+        if id.is_multiple_of(2) {
             return fail(ErrorCode::Protocol, "clients open streams of odd numbers");
         }
         if id <= self.last_stream && self.find(id).is_none() && !self.ended_early.contains(&id) {

@@ -137,17 +137,15 @@ fn honest_traffic_meets_no_limit() {
     let mut session = Session::new(0);
     let (mut fields, mut out) = (FieldList::new(), Vec::new());
     let mut bytes = Wire::new().0;
-    let mut pings = 0u64;
     for call in 0..100_000u32 {
         let id = 2 * call + 1;
         let mut wire = Wire(std::mem::take(&mut bytes))
             .post(id)
             .frame(Kind::WindowUpdate, 0, 0, &[0, 0, 0, 5])
             .frame(Kind::WindowUpdate, 0, id, &[0, 0, 0, 5])
-            .frame(Kind::Ping, 0, 0, &pings.to_be_bytes())
+            .frame(Kind::Ping, 0, 0, &u64::from(call).to_be_bytes())
             .data(id, false, &[0, 0, 0, 0, 9])
             .data(id, true, b"012345678");
-        pings += 1;
         let is_taken_back = call % 16 == 0;
         if is_taken_back {
             wire = wire.frame(Kind::ResetStream, 0, id, &[0, 0, 0, 8]);

@@ -82,7 +82,8 @@ impl Wire {
     }
 }
 
-pub const POST: [(&str, &str); 3] = [(":method", "POST"), (":scheme", "http"), (":path", "/v1/logs")];
+pub const POST: [(&str, &str); 3] =
+    [(":method", "POST"), (":scheme", "http"), (":path", "/v1/logs")];
 
 pub fn block(fields: &[(&str, &str)]) -> Vec<u8> {
     let mut block = Vec::new();

@@ -60,10 +60,7 @@ fn header_blocks_may_be_cut_anywhere() {
 /// 4.3: a block that does not decode ends the connection, as the tables may differ.
 #[test]
 fn a_broken_block_ends_the_connection() {
-    ends_connection(
-        &Wire::new().frame(Kind::Headers, 0x5, 1, &[0x80]),
-        ErrorCode::Compression,
-    );
+    ends_connection(&Wire::new().frame(Kind::Headers, 0x5, 1, &[0x80]), ErrorCode::Compression);
     ends_connection(
         &Wire::new().frame(Kind::Headers, 0x5, 1, &[0x82, 0x41, 0x05, b'a']),
         ErrorCode::Compression,

@@ -7,11 +7,9 @@ use inrush::http::http2::frame::Kind;
 /// 5.1: nothing but HEADERS and PRIORITY may touch an idle stream.
 #[test]
 fn idle_streams_take_headers_and_priority_alone() {
-    for (kind, payload) in [
-        (Kind::Data, &b"x"[..]),
-        (Kind::ResetStream, &[0; 4]),
-        (Kind::WindowUpdate, &[0, 0, 0, 1]),
-    ] {
+    for (kind, payload) in
+        [(Kind::Data, &b"x"[..]), (Kind::ResetStream, &[0; 4]), (Kind::WindowUpdate, &[0, 0, 0, 1])]
+    {
         ends_connection(&Wire::new().frame(kind, 0, 1, payload), ErrorCode::Protocol);
     }
     assert_eq!(feed(&Wire::new().frame(Kind::Priority, 0, 1, &[0; 5])).error, None);

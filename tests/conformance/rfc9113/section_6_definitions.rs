@@ -94,7 +94,12 @@ fn clients_do_not_push() {
 /// 6.7
 #[test]
 fn pings_are_answered_and_answers_are_not() {
-    let answer = feed(&Wire::new().frame(Kind::Ping, 0, 0, b"abcdefgh").frame(Kind::Ping, 1, 0, b"abcdefgh"));
+    let answer = feed(&Wire::new().frame(Kind::Ping, 0, 0, b"abcdefgh").frame(
+        Kind::Ping,
+        1,
+        0,
+        b"abcdefgh",
+    ));
     let pings = answer.sent_of(Kind::Ping);
     assert_eq!(pings.len(), 1);
     assert_eq!((pings[0].flags, pings[0].payload.as_slice()), (1, &b"abcdefgh"[..]));
@@ -121,14 +126,13 @@ fn windows_grow_by_something_and_not_too_far() {
     resets_stream(&update(1, 0), 1, ErrorCode::Protocol);
     ends_connection(&update(0, 0x7fff_ffff), ErrorCode::FlowControl);
     resets_stream(&update(1, 0x7fff_ffff), 1, ErrorCode::FlowControl);
-    ends_connection(
-        &Wire::new().frame(Kind::WindowUpdate, 0, 0, &[0; 3]),
-        ErrorCode::FrameSize,
-    );
+    ends_connection(&Wire::new().frame(Kind::WindowUpdate, 0, 0, &[0; 3]), ErrorCode::FrameSize);
     // 6.9.2: a change of the initial size may carry a stream's window over the top.
-    let wire = Wire::new()
-        .post(1)
-        .frame(Kind::WindowUpdate, 0, 1, &[0x7f, 0, 0, 0])
-        .frame(Kind::Settings, 0, 0, &[0, 4, 0x7f, 0xff, 0xff, 0xff]);
+    let wire = Wire::new().post(1).frame(Kind::WindowUpdate, 0, 1, &[0x7f, 0, 0, 0]).frame(
+        Kind::Settings,
+        0,
+        0,
+        &[0, 4, 0x7f, 0xff, 0xff, 0xff],
+    );
     ends_connection(&wire, ErrorCode::FlowControl);
 }

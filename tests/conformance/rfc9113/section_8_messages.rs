@@ -33,20 +33,23 @@ fn pseudo_fields_stand_once_each_and_first() {
     }
     is_malformed(&with(&[(":unknown", "x")]));
     is_malformed(&with(&[(":status", "200")]));
-    is_malformed(&Wire::new().headers(1, true, &[
-        (":method", "POST"),
-        ("a", "b"),
-        (":scheme", "http"),
-        (":path", "/"),
-    ]));
+    is_malformed(&Wire::new().headers(
+        1,
+        true,
+        &[(":method", "POST"), ("a", "b"), (":scheme", "http"), (":path", "/")],
+    ));
     // C-core sends the scheme first.
-    is_request(&Wire::new().headers(1, false, &[
-        (":scheme", "http"),
-        (":method", "POST"),
-        (":authority", "localhost"),
-        (":path", "/v1/logs"),
-        ("te", "trailers"),
-    ]));
+    is_request(&Wire::new().headers(
+        1,
+        false,
+        &[
+            (":scheme", "http"),
+            (":method", "POST"),
+            (":authority", "localhost"),
+            (":path", "/v1/logs"),
+            ("te", "trailers"),
+        ],
+    ));
 }
 
 #[test]
@@ -87,13 +90,17 @@ fn fields_of_connections_are_malformed() {
 #[test]
 fn host_and_authority_agree() {
     let authority = |host| {
-        Wire::new().headers(1, true, &[
-            (":method", "POST"),
-            (":scheme", "http"),
-            (":path", "/"),
-            (":authority", "a:1"),
-            ("host", host),
-        ])
+        Wire::new().headers(
+            1,
+            true,
+            &[
+                (":method", "POST"),
+                (":scheme", "http"),
+                (":path", "/"),
+                (":authority", "a:1"),
+                ("host", host),
+            ],
+        )
     };
     is_request(&authority("a:1"));
     is_malformed(&authority("b:1"));
@@ -115,7 +122,8 @@ fn a_stated_length_must_be_kept() {
     let fields: Vec<_> = POST.iter().copied().chain([("content-length", "3")]).collect();
     is_malformed(&Wire::new().headers(1, true, &fields));
     // Padding does not count.
-    let padded = with(&[("content-length", "3")]).frame(Kind::Data, 0x9, 1, &[2, b'a', b'b', b'c', 0, 0]);
+    let padded =
+        with(&[("content-length", "3")]).frame(Kind::Data, 0x9, 1, &[2, b'a', b'b', b'c', 0, 0]);
     assert!(feed(&padded).resets().is_empty());
 }
 
@@ -129,7 +137,8 @@ fn trailers_end_a_request() {
     is_malformed(&trailers(false, &[("a", "b")]));
     is_malformed(&trailers(true, &[(":path", "/")]));
     is_malformed(&trailers(true, &[("Upper", "b")]));
-    let short = with(&[("content-length", "301")]).data(1, false, &[b'x'; 300]).headers(1, true, &[]);
+    let short =
+        with(&[("content-length", "301")]).data(1, false, &[b'x'; 300]).headers(1, true, &[]);
     is_malformed(&short);
 }
 
