@@ -94,7 +94,7 @@ pub struct ShardCounters {
     /// Bodies that were answered and not kept, in the order of `route::Unkept::ALL`.
     pub unkept: [Counter; UNKEPT_COUNT],
     /// HTTP/2 connections that were ended for what they did too often, by `Abuse::place`.
-    pub http2_abuse: [Counter; crate::http::http2::abuse::ABUSE_COUNT],
+    pub http2_abuse: [Counter; ABUSE_COUNT],
     unknown_paths: Mutex<BTreeMap<String, u64>>,
     pub connections: Counter,
     pub accepted: Counter,
@@ -230,4 +230,63 @@ pub struct StoreCounters {
     pub quarantined_entries: Counter,
     /// Plans that failed and are tried again (disk full, IO errors).
     pub plan_failures: Counter,
+}
+
+/// HTTP/2 frames that cost work and carry nothing. Names of `inrush_http2_abuse_total`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Abuse {
+    /// Requests taken back by their sender: Rapid Reset.
+    Resets,
+    /// Streams that we had to reset: MadeYouReset.
+    StreamErrors,
+    Settings,
+    Pings,
+    /// DATA that carries little and ends nothing.
+    SmallData,
+    WindowUpdates,
+    Priorities,
+    /// Frames of unknown types, and on streams that are gone.
+    UselessFrames,
+    /// CONTINUATION frames of one header block.
+    Continuations,
+    /// Header lists over their limits: many fields, or large ones.
+    HeaderLists,
+}
+
+pub const ABUSE_COUNT: usize = 10;
+
+impl Abuse {
+    pub const ALL: [Self; ABUSE_COUNT] = [
+        Self::Resets,
+        Self::StreamErrors,
+        Self::Settings,
+        Self::Pings,
+        Self::SmallData,
+        Self::WindowUpdates,
+        Self::Priorities,
+        Self::UselessFrames,
+        Self::Continuations,
+        Self::HeaderLists,
+    ];
+
+    #[must_use]
+    pub const fn place(self) -> usize {
+        self as usize
+    }
+
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Resets => "resets",
+            Self::StreamErrors => "stream_errors",
+            Self::Settings => "settings",
+            Self::Pings => "pings",
+            Self::SmallData => "small_data",
+            Self::WindowUpdates => "window_updates",
+            Self::Priorities => "priorities",
+            Self::UselessFrames => "useless_frames",
+            Self::Continuations => "continuations",
+            Self::HeaderLists => "header_lists",
+        }
+    }
 }

@@ -6,9 +6,8 @@
 use std::fmt::{Display, Write};
 
 use super::Status;
-use crate::counters::{COMMIT_BOUNDS_NANOS, Counter, ENDPOINT_COUNT, endpoint_label};
+use crate::counters::{Abuse, COMMIT_BOUNDS_NANOS, Counter, ENDPOINT_COUNT, endpoint_label};
 use crate::envelope::Signal;
-use crate::http::http2::abuse::Abuse;
 use crate::journal::Pressure;
 use crate::route::Unkept;
 

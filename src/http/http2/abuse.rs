@@ -3,64 +3,9 @@
 //! Every kind has a burst and a rate; whatever a request brings to its reply gives some of it back, so
 //! that a busy honest connection never meets a limit however long it lives.
 
-/// Frames that cost work and carry nothing. Names of `inrush_http2_abuse_total`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Abuse {
-    /// Requests taken back by their sender: Rapid Reset.
-    Resets,
-    /// Streams that we had to reset: MadeYouReset.
-    StreamErrors,
-    Settings,
-    Pings,
-    /// DATA that carries little and ends nothing.
-    SmallData,
-    WindowUpdates,
-    Priorities,
-    /// Frames of unknown types, and on streams that are gone.
-    UselessFrames,
-    /// CONTINUATION frames of one header block.
-    Continuations,
-    /// Header lists over their limits: many fields, or large ones.
-    HeaderLists,
-}
-
-pub const ABUSE_COUNT: usize = 10;
+use crate::counters::{ABUSE_COUNT, Abuse};
 
 impl Abuse {
-    pub const ALL: [Self; ABUSE_COUNT] = [
-        Self::Resets,
-        Self::StreamErrors,
-        Self::Settings,
-        Self::Pings,
-        Self::SmallData,
-        Self::WindowUpdates,
-        Self::Priorities,
-        Self::UselessFrames,
-        Self::Continuations,
-        Self::HeaderLists,
-    ];
-
-    #[must_use]
-    pub const fn place(self) -> usize {
-        self as usize
-    }
-
-    #[must_use]
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::Resets => "resets",
-            Self::StreamErrors => "stream_errors",
-            Self::Settings => "settings",
-            Self::Pings => "pings",
-            Self::SmallData => "small_data",
-            Self::WindowUpdates => "window_updates",
-            Self::Priorities => "priorities",
-            Self::UselessFrames => "useless_frames",
-            Self::Continuations => "continuations",
-            Self::HeaderLists => "header_lists",
-        }
-    }
-
     /// The debug data of the GOAWAY that ends it. `too_many_pings` is the text that gRPC clients read, and
     /// ping less often thereafter.
     #[must_use]

@@ -9,7 +9,7 @@
 //!                     └──── reset by either side, early reply ───▶ gone
 //! ```
 
-use super::abuse::{Abuse, Ledger};
+use super::abuse::Ledger;
 use super::frame::{
     FRAME_HEADER_SIZE, FrameHeader, Kind, flag, number_31, push_go_away, push_ping, push_reset,
     push_settings, push_settings_ack, push_window_update, setting,
@@ -18,6 +18,7 @@ use super::head::{Head, check_trailers, request_head};
 use super::hpack::{Decoder, FieldList, HpackError};
 use super::send::Pending;
 use super::{ErrorCode, PREFACE};
+use crate::counters::Abuse;
 use crate::limits::{
     HEADER_BLOCK_SIZE_MAX, HEADER_LIST_SIZE_MAX, HTTP2_CONNECTION_WINDOW, HTTP2_CONTINUATION_MAX,
     HTTP2_FRAME_SIZE_MAX, HTTP2_SETTING_COUNT_MAX, HTTP2_SMALL_DATA_SIZE, HTTP2_STREAM_COUNT_MAX,

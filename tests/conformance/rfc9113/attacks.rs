@@ -1,7 +1,8 @@
 //! Work for nothing: each known attack is ended by its own limit, and honest traffic meets none.
 
 use super::peer::{POST, Wire, block, feed_whole};
-use inrush::http::http2::abuse::{Abuse, Ledger};
+use inrush::counters::Abuse;
+use inrush::http::http2::abuse::Ledger;
 use inrush::http::http2::frame::Kind;
 use inrush::http::http2::hpack::FieldList;
 use inrush::http::http2::{ErrorCode, Session, Step};
