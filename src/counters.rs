@@ -95,6 +95,10 @@ pub struct ShardCounters {
     pub unkept: [Counter; UNKEPT_COUNT],
     /// HTTP/2 connections that were ended for what they did too often, by `Abuse::place`.
     pub http2_abuse: [Counter; ABUSE_COUNT],
+    /// TLS handshakes that were made: in full, and resumed.
+    pub tls_handshakes: [Counter; 2],
+    /// TLS connections that were ended for a fault, by `TlsFault::place`.
+    pub tls_failures: [Counter; TLS_FAULT_COUNT],
     unknown_paths: Mutex<BTreeMap<String, u64>>,
     pub connections: Counter,
     pub accepted: Counter,
@@ -116,6 +120,8 @@ impl Default for ShardCounters {
             causes: Mutex::new(Vec::with_capacity(CAUSE_COUNT_MAX)),
             unkept: Default::default(),
             http2_abuse: Default::default(),
+            tls_handshakes: Default::default(),
+            tls_failures: Default::default(),
             unknown_paths: Mutex::default(),
             connections: Counter::default(),
             accepted: Counter::default(),
@@ -287,6 +293,78 @@ impl Abuse {
             Self::UselessFrames => "useless_frames",
             Self::Continuations => "continuations",
             Self::HeaderLists => "header_lists",
+        }
+    }
+}
+
+pub const TLS_FAULT_COUNT: usize = 8;
+
+/// Faults that end TLS connections. Names of `inrush_tls_failures_total`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TlsFault {
+    /// The peer refused us with an alert: it does not trust the certificate, most often.
+    RefusedByPeer,
+    /// No version, cipher suite or signature scheme that both know.
+    Incompatible,
+    /// ALPN: the peer speaks neither HTTP/2 nor HTTP/1.1.
+    NoProtocol,
+    /// The peer's certificate is missing or not good.
+    ClientCertificate,
+    /// Not TLS, or not as it should be.
+    Malformed,
+    /// HTTP in the clear on a TLS port.
+    PlainHttp,
+    /// The handshake was not done in time.
+    Timeout,
+    /// The peer left in the middle of the handshake.
+    Abandoned,
+}
+
+impl TlsFault {
+    pub const ALL: [Self; TLS_FAULT_COUNT] = [
+        Self::RefusedByPeer,
+        Self::Incompatible,
+        Self::NoProtocol,
+        Self::ClientCertificate,
+        Self::Malformed,
+        Self::PlainHttp,
+        Self::Timeout,
+        Self::Abandoned,
+    ];
+
+    #[must_use]
+    pub const fn place(self) -> usize {
+        self as usize
+    }
+
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::RefusedByPeer => "refused_by_peer",
+            Self::Incompatible => "incompatible",
+            Self::NoProtocol => "no_application_protocol",
+            Self::ClientCertificate => "client_certificate",
+            Self::Malformed => "malformed",
+            Self::PlainHttp => "plain_http",
+            Self::Timeout => "timeout",
+            Self::Abandoned => "abandoned",
+        }
+    }
+
+    /// What somebody who reads the log can do about it.
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::RefusedByPeer => {
+                "the peer refused the connection with an alert: does it trust our certificate?"
+            }
+            Self::Incompatible => "the peer knows no TLS version, cipher suite or signature we do",
+            Self::NoProtocol => "the peer speaks neither h2 nor http/1.1 (ALPN)",
+            Self::ClientCertificate => "the peer's certificate is missing or not trusted",
+            Self::Malformed => "what the peer sent is not TLS",
+            Self::PlainHttp => "the peer sent plain HTTP to a TLS port: it should use https://",
+            Self::Timeout => "the TLS handshake was not done in time",
+            Self::Abandoned => "the peer left in the middle of the TLS handshake",
         }
     }
 }

@@ -20,6 +20,8 @@ pub mod ring;
 
 pub mod connection;
 
+pub mod tls;
+
 pub mod ingest;
 
 pub mod http;

@@ -152,6 +152,14 @@ pub const PIPELINE_COUNT_MAX: usize = 16;
 pub const REPLIES_SIZE_MAX: usize = 64 * KIB;
 /// From the first byte of a head to its last.
 pub const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// From a connection's first byte to the end of its TLS handshake.
+pub const TLS_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Bytes of a handshake that wait for a turn: no message of it may be longer (RFC 8446, section 4, allows
+/// more than anybody sends).
+pub const TLS_PARTIAL_SIZE_MAX: usize = 64 * KIB;
+/// Handshake steps of a shard's turn, of about 0.1 ms each with ECDSA and 1 ms with RSA: a whole fleet that
+/// comes back must not keep those waiting who are already there.
+pub const TLS_HANDSHAKES_A_TURN: u32 = 8;
 /// Between a reply and the next head: longer than the 60 s at which metric readers export.
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(180);
 /// A body slower than [`BODY_RATE_MIN`] for this long is closed with 408.

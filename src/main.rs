@@ -81,12 +81,28 @@ struct Serve {
     /// Folder of journal, store and keys [default: ./inrush-data]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<String>,
-    /// Plaintext listener; may be repeated [default: 127.0.0.1:8080]
+    /// Plaintext listener, HTTP/1.1 and HTTP/2; may be repeated [default: 127.0.0.1:8080, unless only
+    /// --https is given]
     #[arg(long, value_name = "ADDR")]
     http: Vec<String>,
-    /// TLS listener; may be repeated (not in this version)
+    /// TLS listener, HTTP/1.1 and HTTP/2; may be repeated [default: 0.0.0.0:8443, unless only --http is
+    /// given]
     #[arg(long, value_name = "ADDR")]
     https: Vec<String>,
+    /// Certificate chain of TLS listeners, PEM; read again when it changes [default: one for development,
+    /// made in the data folder]
+    #[arg(long, value_name = "FILE")]
+    tls_cert: Option<String>,
+    /// Its private key, PEM
+    #[arg(long, value_name = "FILE")]
+    tls_key: Option<String>,
+    /// Authorities whose client certificates are asked for, PEM; required unless --tls-client-auth says
+    /// optional
+    #[arg(long, value_name = "FILE")]
+    tls_client_ca: Option<String>,
+    /// Client certificates: none, optional or required
+    #[arg(long, value_name = "WHICH")]
+    tls_client_auth: Option<String>,
     /// Metrics and health [default: 127.0.0.1:8081]
     #[arg(long, value_name = "ADDR")]
     admin: Option<String>,
@@ -185,7 +201,7 @@ fn fail(error: &dyn std::fmt::Display) -> ExitCode {
 impl Serve {
     fn load(&self) -> Result<config::Config, ConfigError> {
         let mut flags: Vec<Override> = Vec::new();
-        let single: [(&'static [&'static str], &Option<String>); 7] = [
+        let single: [(&'static [&'static str], &Option<String>); 11] = [
             (&["data_dir"], &self.data_dir),
             (&["admin"], &self.admin),
             (&["shards"], &self.shards),
@@ -193,6 +209,10 @@ impl Serve {
             (&["http_tenant"], &self.http_tenant),
             (&["ring", "mode"], &self.ring),
             (&["log_level"], &self.log_level),
+            (&["tls", "certificate"], &self.tls_cert),
+            (&["tls", "key"], &self.tls_key),
+            (&["tls", "client_ca"], &self.tls_client_ca),
+            (&["tls", "client_auth"], &self.tls_client_auth),
         ];
         for (place, value) in single {
             if let Some(value) = value {

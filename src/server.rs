@@ -32,9 +32,12 @@ use crate::limits;
 use crate::ring::Errno;
 use crate::ring::uring::Uring;
 use crate::shard::{
-    JOURNAL_TOKEN, LargeBodies, Load, Mailbox, Message, Parts, Placement, Sender, Shard, mailbox,
+    JOURNAL_TOKEN, LargeBodies, Listen, Load, Mailbox, Message, Parts, Placement, Sender, Shard,
+    mailbox,
 };
 use crate::store::{self, Store};
+use crate::tls::files::{self, CertificateError};
+use crate::tls::{Acceptor, Tickets};
 
 /// Why the server cannot start, in words that say what to do.
 #[derive(Debug)]
@@ -47,6 +50,7 @@ pub enum StartError {
     Keys(key::KeyError),
     Journal(journal::OpenError),
     Listen { address: SocketAddr, errno: Errno },
+    Certificate(CertificateError),
     Admin { address: SocketAddr, error: io::Error },
     Store(io::Error),
     Thread(io::Error),
@@ -87,13 +91,15 @@ impl fmt::Display for StartError {
             Self::Journal(error) => write!(formatter, "{error}"),
             Self::Listen { address, errno: Errno::ADDRINUSE } => write!(
                 formatter,
-                "port {} on {} is in use: stop what listens there, or choose another with --http",
+                "port {} on {} is in use: stop what listens there, or choose another with --http or \
+                 --https",
                 address.port(),
                 address.ip()
             ),
             Self::Listen { address, errno } => {
                 write!(formatter, "cannot listen on {address}: {errno}")
             }
+            Self::Certificate(error) => write!(formatter, "{error}"),
             Self::Admin { address, error } => write!(
                 formatter,
                 "cannot listen on {address} for admin: {error}. Choose another with --admin"
@@ -110,12 +116,22 @@ impl std::error::Error for StartError {}
 pub struct Started {
     pub server: Server,
     pub http: Vec<SocketAddr>,
+    pub https: Vec<SocketAddr>,
+    pub certificate: Option<Certificate>,
     pub admin: SocketAddr,
     /// A key made because there was none; printed once.
     pub first_key: Option<String>,
     pub recovery: RecoveryReport,
     pub memory_bound: MemoryBound,
     pub is_direct: bool,
+}
+
+/// What TLS listeners show.
+pub struct Certificate {
+    pub path: PathBuf,
+    pub fingerprint: String,
+    /// Made here: clients must be told to trust it.
+    pub is_development: bool,
 }
 
 /// The largest memory of the data path, by part.
@@ -179,6 +195,7 @@ pub struct Server {
     store: Option<Store>,
     status: Arc<Status>,
     stop_watching: Arc<AtomicBool>,
+    reload: Arc<AtomicBool>,
     watcher: Option<JoinHandle<()>>,
     admin: admin::Server,
     _lock: File,
@@ -191,7 +208,8 @@ pub fn start(config: Config) -> Result<Started, StartError> {
     let lock = lock_data_folder(&config.data_dir)?;
     let first_key = first_key(&config.data_dir)?;
     let keys = key::load(&config.data_dir).map_err(StartError::Keys)?;
-    let (listeners, http) = listen(&config)?;
+    let tls = if config.https.is_empty() { None } else { Some(Tls::load(&config)?) };
+    let (listeners, http, https) = listen(&config)?;
     let admin_listener = admin::bind(config.admin)
         .map_err(|error| StartError::Admin { address: config.admin, error })?;
 
@@ -218,6 +236,7 @@ pub fn start(config: Config) -> Result<Started, StartError> {
         config: &config,
         recovered,
         listeners,
+        acceptor: tls.as_ref().map(|tls| tls.acceptor.clone()),
         counters: &counters,
         tenants: &tenants,
         keys: &keys,
@@ -248,7 +267,15 @@ pub fn start(config: Config) -> Result<Started, StartError> {
         .map_err(|error| StartError::Admin { address: config.admin, error })?;
     let admin_address = admin.address();
     let stop_watching = Arc::new(AtomicBool::new(false));
-    let watcher = watch_keys(&config, &shards, &tenants, &stop_watching)?;
+    let certificate = tls.as_ref().map(Tls::certificate);
+    let reload = Arc::new(AtomicBool::new(false));
+    let watched = Watched {
+        senders: shards.iter().map(|(sender, _)| sender.clone()).collect(),
+        tenants: Arc::clone(&tenants),
+        reload: Arc::clone(&reload),
+        stop: Arc::clone(&stop_watching),
+    };
+    let watcher = watch_files(&config, watched, tls)?;
     let memory_bound = MemoryBound::of(&config);
     let server = Server {
         config,
@@ -257,11 +284,22 @@ pub fn start(config: Config) -> Result<Started, StartError> {
         store: Some(store),
         status,
         stop_watching,
+        reload,
         watcher: Some(watcher),
         admin,
         _lock: lock,
     };
-    Ok(Started { server, http, admin: admin_address, first_key, recovery, memory_bound, is_direct })
+    Ok(Started {
+        server,
+        http,
+        https,
+        certificate,
+        admin: admin_address,
+        first_key,
+        recovery,
+        memory_bound,
+        is_direct,
+    })
 }
 
 /// What ended a server.
@@ -281,6 +319,11 @@ impl Server {
         self.shards.iter().all(|(_, thread)| thread.is_finished())
     }
 
+    /// Keys and certificates are read again soon, whether their files changed or not.
+    pub fn reload(&self) {
+        self.reload.store(true, Ordering::Relaxed);
+    }
+
     pub const fn config(&self) -> &Config {
         &self.config
     }
@@ -291,15 +334,7 @@ impl Server {
         let poisoned = self.journal.logs().iter().filter(|log| log.is_poisoned()).count();
         let all_poisoned = poisoned > 0 && poisoned >= self.shards.len();
         for (sender, _) in &self.shards {
-            // A mailbox is full only for moments.
-            let mut message = Message::Drain;
-            while let Err(back) = sender.try_send(message) {
-                message = back;
-                std::thread::sleep(Duration::from_millis(1));
-                if self.all_shards_ended() {
-                    break;
-                }
-            }
+            tell(sender, Message::Drain);
         }
         for (_, thread) in self.shards.drain(..) {
             match thread.join() {
@@ -320,6 +355,17 @@ impl Server {
             Ok(()) if all_poisoned => Ended::AllShardsPoisoned,
             Ok(()) => Ended::Drained,
         }
+    }
+}
+
+/// A mailbox is full only for moments, and that of a shard that has ended is full for ever.
+fn tell(sender: &Sender<Message>, mut message: Message) {
+    for _ in 0..1000 {
+        match sender.try_send(message) {
+            Ok(()) => return,
+            Err(back) => message = back,
+        }
+        std::thread::sleep(Duration::from_millis(1));
     }
 }
 
@@ -385,28 +431,43 @@ fn first_key(data_dir: &Path) -> Result<Option<String>, StartError> {
 
 // ── Listeners ─────────────────────────────────────────────────────────────────────────────────
 
+/// A bound socket, and whether it speaks TLS.
+type Bound = (OwnedFd, bool);
+
 /// One listener a shard and address, all on the same ports.
-fn listen(config: &Config) -> Result<(Vec<Vec<OwnedFd>>, Vec<SocketAddr>), StartError> {
-    let mut shards: Vec<Vec<OwnedFd>> = (0..config.shards).map(|_| Vec::new()).collect();
-    let mut bound = Vec::with_capacity(config.http.len());
-    for &address in &config.http {
+fn listen(
+    config: &Config,
+) -> Result<(Vec<Vec<Bound>>, Vec<SocketAddr>, Vec<SocketAddr>), StartError> {
+    let mut shards: Vec<Vec<Bound>> = (0..config.shards).map(|_| Vec::new()).collect();
+    let http = listen_on(&config.http, false, &mut shards)?;
+    let https = listen_on(&config.https, true, &mut shards)?;
+    Ok((shards, http, https))
+}
+
+fn listen_on(
+    addresses: &[SocketAddr],
+    speaks_tls: bool,
+    shards: &mut [Vec<Bound>],
+) -> Result<Vec<SocketAddr>, StartError> {
+    let mut bound = Vec::with_capacity(addresses.len());
+    for &address in addresses {
         let fail = |errno| StartError::Listen { address, errno };
         // Without SO_REUSEPORT first: with it two servers would share a port without a word.
         if address.port() != 0 {
             drop(listener(address, false).map_err(fail)?);
         }
         let mut actual = address;
-        for listeners in &mut shards {
+        for listeners in &mut *shards {
             let listener = listener(actual, true).map_err(fail)?;
             let name = rustix::net::getsockname(&listener).map_err(fail)?;
             if let Ok(name) = SocketAddr::try_from(name) {
                 actual = name;
             }
-            listeners.push(listener);
+            listeners.push((listener, speaks_tls));
         }
         bound.push(actual);
     }
-    Ok((shards, bound))
+    Ok(bound)
 }
 
 fn listener(address: SocketAddr, shared: bool) -> Result<OwnedFd, Errno> {
@@ -444,7 +505,8 @@ fn leave_shard_cpus(allowed: &[usize], shards: usize) {
 struct Shards<'a> {
     config: &'a Config,
     recovered: Vec<Recovered>,
-    listeners: Vec<Vec<OwnedFd>>,
+    listeners: Vec<Vec<Bound>>,
+    acceptor: Option<Acceptor>,
     counters: &'a [Arc<ShardCounters>],
     tenants: &'a Arc<Tenants>,
     keys: &'a key::KeySet,
@@ -471,6 +533,7 @@ fn start_shards(shards: Shards<'_>) -> Result<Running, StartError> {
         let pressure = shards.journal.pressure();
         let large = shards.large.clone();
         let others = senders.clone();
+        let acceptor = shards.acceptor.clone();
         let loads = Arc::clone(&loads);
         let cpu = shards.cpus.get(index).copied().filter(|_| shards.cpus.len() > count);
         let budget = limits::size(shards.config.limits.body_memory.0);
@@ -499,10 +562,17 @@ fn start_shards(shards: Shards<'_>) -> Result<Running, StartError> {
                 let ingest =
                     Ingest::new(keys(), writer, crate::decode::Scratch::default(), pressure);
                 // From here on the ring closes them.
-                let descriptors = listeners.into_iter().map(crate::ring::uring::disown).collect();
+                let listeners = listeners
+                    .into_iter()
+                    .map(|(socket, speaks_tls)| Listen {
+                        socket: crate::ring::uring::disown(socket),
+                        speaks_tls,
+                    })
+                    .collect();
                 let seed = 0x9e37_79b9_7f4a_7c15u64.wrapping_mul(index as u64 + 1);
                 let parts = Parts {
-                    listeners: descriptors,
+                    listeners,
+                    acceptor,
                     ingest,
                     pool,
                     large,
@@ -564,18 +634,87 @@ fn keys_of(
     })
 }
 
-/// Looks at the key file a few times a second and hands changed keys to every shard.
-fn watch_keys(
+// ── Files that change ─────────────────────────────────────────────────────────────────────────
+
+/// Certificates as TLS listeners have them.
+struct Tls {
+    paths: files::Paths,
+    is_development: bool,
+    tickets: Tickets,
+    stamp: files::Stamp,
+    acceptor: Acceptor,
+    fingerprint: String,
+}
+
+impl Tls {
+    fn load(config: &Config) -> Result<Self, StartError> {
+        let clients = config.tls.clients();
+        let is_development = config.tls.certificate.is_none();
+        let paths = match (&config.tls.certificate, &config.tls.key) {
+            (Some(certificate), Some(key)) => {
+                files::Paths { certificate: certificate.clone(), key: key.clone(), clients }
+            }
+            _ => {
+                let folder = config.data_dir.join("tls");
+                let made = files::development(&folder).map_err(StartError::Certificate)?;
+                files::Paths { clients, ..made }
+            }
+        };
+        let tickets = Tickets::new().map_err(StartError::Certificate)?;
+        let stamp = files::stamp(&paths);
+        let files::Loaded { acceptor, fingerprint } =
+            files::load(&paths, &tickets).map_err(StartError::Certificate)?;
+        Ok(Self { paths, is_development, tickets, stamp, acceptor, fingerprint })
+    }
+
+    fn certificate(&self) -> Certificate {
+        Certificate {
+            path: self.paths.certificate.clone(),
+            fingerprint: self.fingerprint.clone(),
+            is_development: self.is_development,
+        }
+    }
+
+    /// Another certificate, if its files changed and are good; those who are connected stay so.
+    fn reload(&mut self, asked: bool) -> Option<Acceptor> {
+        let stamp = files::stamp(&self.paths);
+        if stamp == self.stamp && !asked {
+            return None;
+        }
+        self.stamp = stamp;
+        match files::load(&self.paths, &self.tickets) {
+            Ok(loaded) => {
+                let fingerprint = &loaded.fingerprint;
+                tracing::info!(target: "tls", %fingerprint, "certificates were reloaded");
+                Some(loaded.acceptor)
+            }
+            // Certificate and key are two files: when one of them is still the old one, the second change
+            // comes soon.
+            Err(error) => {
+                tracing::error!(target: "tls", %error, "certificates were not reloaded; the old ones hold");
+                None
+            }
+        }
+    }
+}
+
+/// Who hears of changed files, and who says when to look.
+struct Watched {
+    senders: Vec<Sender<Message>>,
+    tenants: Arc<Tenants>,
+    reload: Arc<AtomicBool>,
+    stop: Arc<AtomicBool>,
+}
+
+/// Looks at keys and certificates a few times a second and hands changed ones to every shard.
+fn watch_files(
     config: &Config,
-    shards: &Running,
-    tenants: &Arc<Tenants>,
-    stop: &Arc<AtomicBool>,
+    watched: Watched,
+    mut tls: Option<Tls>,
 ) -> Result<JoinHandle<()>, StartError> {
     let data_dir = config.data_dir.clone();
     let http_tenant = config.http_tenant.clone();
-    let senders: Vec<_> = shards.iter().map(|(sender, _)| sender.clone()).collect();
-    let tenants = Arc::clone(tenants);
-    let stop = Arc::clone(stop);
+    let Watched { senders, tenants, reload, stop } = watched;
     let path = key::watched_path(&data_dir);
     let stamp = move || -> Option<(SystemTime, u64, u64)> {
         let metadata = fs::metadata(&path).ok()?;
@@ -586,8 +725,14 @@ fn watch_keys(
     let run = move || {
         while !stop.load(Ordering::Relaxed) {
             std::thread::sleep(Duration::from_millis(200));
+            let asked = reload.swap(false, Ordering::Relaxed);
+            if let Some(acceptor) = tls.as_mut().and_then(|tls| tls.reload(asked)) {
+                for sender in &senders {
+                    tell(sender, Message::Tls(acceptor.clone()));
+                }
+            }
             let now = stamp();
-            if now == seen {
+            if now == seen && !asked {
                 continue;
             }
             match key::load(&data_dir) {
@@ -595,7 +740,7 @@ fn watch_keys(
                     seen = now;
                     for (index, sender) in senders.iter().enumerate() {
                         let keys = keys_of(&keys, http_tenant.as_deref(), &tenants, index);
-                        let _ = sender.try_send(Message::Keys(keys));
+                        tell(sender, Message::Keys(keys));
                     }
                     tracing::info!(target: "keys", keys = keys.entries.len(), "keys were reloaded");
                 }

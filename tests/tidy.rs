@@ -51,16 +51,26 @@ fn allowed(module: &str) -> &'static [&'static str] {
             "http", "ingest", "outcome",
         ],
         // Joins everything once, at start.
-        "server" => {
-            &["admin", "command", "config", "decode", "ingest", "journal", "ring", "shard", "store"]
-        }
-        "config" => &["journal"],
-        "shard" => {
-            &["connection", "content", "decode", "http", "ingest", "journal", "outcome", "ring"]
-        }
-        "connection" => {
-            &["auth", "content", "decode", "http", "ingest", "journal", "outcome", "ring", "route"]
-        }
+        "server" => &[
+            "admin", "command", "config", "decode", "ingest", "journal", "ring", "shard", "store",
+            "tls",
+        ],
+        "config" => &["journal", "tls"],
+        "shard" => &[
+            "connection",
+            "content",
+            "decode",
+            "http",
+            "ingest",
+            "journal",
+            "outcome",
+            "ring",
+            "tls",
+        ],
+        "connection" => &[
+            "auth", "content", "decode", "http", "ingest", "journal", "outcome", "ring", "route",
+            "tls",
+        ],
         "ingest" => &["auth", "batch", "content", "decode", "http", "journal", "outcome", "route"],
         "outcome" => &["auth", "content", "decode", "http", "route", "batch"],
         "route" | "auth" => &["http"],

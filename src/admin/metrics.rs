@@ -6,7 +6,9 @@
 use std::fmt::{Display, Write};
 
 use super::Status;
-use crate::counters::{Abuse, COMMIT_BOUNDS_NANOS, Counter, ENDPOINT_COUNT, endpoint_label};
+use crate::counters::{
+    Abuse, COMMIT_BOUNDS_NANOS, Counter, ENDPOINT_COUNT, TlsFault, endpoint_label,
+};
 use crate::envelope::Signal;
 use crate::journal::Pressure;
 use crate::route::Unkept;
@@ -101,6 +103,28 @@ fn requests(page: &mut Page, status: &Status) {
             .sum();
         if count > 0 {
             page.sample("inrush_http2_abuse_total", &[("abuse", abuse.label())], count);
+        }
+    }
+    page.family(
+        "inrush_tls_handshakes_total",
+        "counter",
+        "TLS handshakes that were made, in full or resumed.",
+    );
+    for (index, kind) in ["full", "resumed"].into_iter().enumerate() {
+        let count: u64 =
+            status.shards.iter().map(|shard| shard.tls_handshakes[index].value()).sum();
+        page.sample("inrush_tls_handshakes_total", &[("kind", kind)], count);
+    }
+    page.family(
+        "inrush_tls_failures_total",
+        "counter",
+        "TLS connections that were ended for a fault.",
+    );
+    for fault in TlsFault::ALL {
+        let count: u64 =
+            status.shards.iter().map(|shard| shard.tls_failures[fault.place()].value()).sum();
+        if count > 0 {
+            page.sample("inrush_tls_failures_total", &[("cause", fault.label())], count);
         }
     }
     page.family(

@@ -1,13 +1,12 @@
 //! `inrush serve`: start, say what a user needs to begin, wait for a signal, drain.
 
 use std::io::Write;
-use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::config::Config;
@@ -24,7 +23,7 @@ pub fn run(config: Config) -> ExitCode {
     let level = config.log_level.parse().unwrap_or(tracing::Level::INFO);
     tracing_subscriber::fmt().with_writer(lines).with_max_level(level).with_ansi(false).init();
     // Before any thread, so that every thread leaves these signals to this one.
-    let signals = match Signals::new([SIGTERM, SIGINT]) {
+    let signals = match Signals::new([SIGTERM, SIGINT, SIGHUP]) {
         Ok(signals) => signals,
         Err(error) => {
             eprintln!("inrush: cannot listen for signals: {error}");
@@ -59,8 +58,9 @@ fn wait(started: Started, mut signals: Signals) -> ExitCode {
     let (sender, receiver) = mpsc::channel();
     let handle = signals.handle();
     let thread = std::thread::spawn(move || {
-        for (count, signal) in signals.forever().enumerate() {
-            if count > 0 {
+        let mut is_ending = false;
+        for signal in signals.forever() {
+            if signal != SIGHUP && std::mem::replace(&mut is_ending, true) {
                 eprintln!("inrush: second signal, exiting at once");
                 std::process::exit(128 + signal);
             }
@@ -69,6 +69,7 @@ fn wait(started: Started, mut signals: Signals) -> ExitCode {
     });
     loop {
         match receiver.recv_timeout(Duration::from_millis(500)) {
+            Ok(SIGHUP) => started.server.reload(),
             Ok(_) => {
                 tracing::info!(target: "stop", "draining: no new requests, the rest is finished");
                 break;
@@ -122,11 +123,18 @@ fn write_announcement(
     writeln!(out, "journal     writes are {writes}")?;
     writeln!(out, "{}", started.memory_bound)?;
     write_recovery(out, &started.recovery)?;
+    for address in &started.https {
+        writeln!(out, "listening   https://{address}")?;
+    }
     for address in &started.http {
         writeln!(out, "listening   http://{address}")?;
     }
+    if let Some(certificate) = &started.certificate {
+        let kind = if certificate.is_development { " (for development)" } else { "" };
+        writeln!(out, "certificate {}{kind}", certificate.path.display())?;
+        writeln!(out, "            SHA-256 {}", certificate.fingerprint)?;
+    }
     writeln!(out, "admin       http://{}/metrics /healthz /readyz", started.admin)?;
-    let Some(address) = started.http.first() else { return Ok(()) };
     writeln!(
         out,
         "endpoints   POST /api/v1/write (Prometheus remote write)  /api/v1/import/prometheus\n            \
@@ -139,9 +147,9 @@ fn write_announcement(
                 out,
                 "\nkey         {key}   (shown only now; more with `inrush key add NAME`)"
             )?;
-            writeln!(out, "\ntry it:\n  {}", curl(*address, key))?;
+            write_curl(out, started, key)?;
         }
-        None => writeln!(out, "\ntry it:\n  {}", curl(*address, "YOUR_KEY"))?,
+        None => write_curl(out, started, "YOUR_KEY")?,
     }
     writeln!(
         out,
@@ -150,11 +158,31 @@ fn write_announcement(
     )
 }
 
-fn curl(address: SocketAddr, key: &str) -> String {
-    format!(
-        "curl -H 'apikey: {key}' -H 'Content-Type: application/json' \
-         -d '[{{\"message\":\"hello\",\"level\":\"info\"}}]' http://{address}/json/logs"
-    )
+/// A line to paste for each kind of listener.
+fn write_curl(out: &mut impl Write, started: &Started, key: &str) -> std::io::Result<()> {
+    let request = format!(
+        "-H 'apikey: {key}' -H 'Content-Type: application/json' \
+         -d '[{{\"message\":\"hello\",\"level\":\"info\"}}]'"
+    );
+    writeln!(out, "\ntry it:")?;
+    if let (Some(address), Some(certificate)) = (started.https.first(), &started.certificate) {
+        let trust = if certificate.is_development {
+            format!("--cacert '{}' ", certificate.path.display())
+        } else {
+            String::new()
+        };
+        // Not by its number: certificates are for names, that of development for this one.
+        let host = if address.ip().is_unspecified() || address.ip().is_loopback() {
+            format!("localhost:{}", address.port())
+        } else {
+            address.to_string()
+        };
+        writeln!(out, "  curl {trust}{request} https://{host}/json/logs")?;
+    }
+    if let Some(address) = started.http.first() {
+        writeln!(out, "  curl {request} http://{address}/json/logs")?;
+    }
+    Ok(())
 }
 
 fn write_recovery(out: &mut impl Write, report: &RecoveryReport) -> std::io::Result<()> {

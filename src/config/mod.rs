@@ -16,6 +16,7 @@ pub use value::{Delay, Size};
 use crate::buffer::Pool;
 use crate::journal::SEGMENT_SIZE_MIN;
 use crate::limits::{KIB, MIB, TENANT_SIZE_MAX};
+use crate::tls::ClientAuth;
 
 /// Everything that can be set, with its default.
 #[derive(Clone, Debug, Deserialize)]
@@ -25,7 +26,7 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// Plaintext listeners.
     pub http: Vec<SocketAddr>,
-    /// TLS listeners; none yet.
+    /// TLS listeners. Where only one kind of listener is given, the other has none.
     pub https: Vec<SocketAddr>,
     /// Metrics and health.
     pub admin: SocketAddr,
@@ -42,6 +43,21 @@ pub struct Config {
     pub journal: JournalConfig,
     pub limits: LimitsConfig,
     pub ring: RingConfig,
+    pub tls: TlsConfig,
+}
+
+/// Without a certificate one is made for development, in the data folder.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TlsConfig {
+    /// PEM: the server's own certificate first, then those that lead to an authority.
+    pub certificate: Option<PathBuf>,
+    /// PEM: its private key.
+    pub key: Option<PathBuf>,
+    /// PEM: authorities of client certificates.
+    pub client_ca: Option<PathBuf>,
+    /// `none`, `optional` or `required`; by default `required` with `client_ca`, else `none`.
+    pub client_auth: Option<String>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -86,7 +102,7 @@ impl Default for Config {
         Self {
             data_dir: PathBuf::from("./inrush-data"),
             http: vec![SocketAddr::from(([127, 0, 0, 1], 8080))],
-            https: Vec::new(),
+            https: vec![SocketAddr::from(([0, 0, 0, 0], 8443))],
             admin: SocketAddr::from(([127, 0, 0, 1], 8081)),
             shards: 0,
             store_workers: 0,
@@ -97,6 +113,7 @@ impl Default for Config {
             journal: JournalConfig::default(),
             limits: LimitsConfig::default(),
             ring: RingConfig::default(),
+            tls: TlsConfig::default(),
         }
     }
 }
@@ -130,7 +147,7 @@ impl Default for RingConfig {
 }
 
 /// Every setting's environment variable and its place in the file.
-pub const ENVIRONMENT: [(&str, &[&str]); 18] = [
+pub const ENVIRONMENT: [(&str, &[&str]); 22] = [
     ("INRUSH_DATA_DIR", &["data_dir"]),
     ("INRUSH_HTTP", &["http"]),
     ("INRUSH_HTTPS", &["https"]),
@@ -149,6 +166,10 @@ pub const ENVIRONMENT: [(&str, &[&str]); 18] = [
     ("INRUSH_LIMITS_LARGE_BODY_THREADS", &["limits", "large_body_threads"]),
     ("INRUSH_RING_MODE", &["ring", "mode"]),
     ("INRUSH_RING_FEATURES", &["ring", "features"]),
+    ("INRUSH_TLS_CERTIFICATE", &["tls", "certificate"]),
+    ("INRUSH_TLS_KEY", &["tls", "key"]),
+    ("INRUSH_TLS_CLIENT_CA", &["tls", "client_ca"]),
+    ("INRUSH_TLS_CLIENT_AUTH", &["tls", "client_auth"]),
 ];
 
 /// Names that start like settings and are something else.
@@ -199,6 +220,13 @@ pub fn load(
     for (place, values) in flags {
         set(&mut table, place, values.clone())
             .map_err(|error| ConfigError(format!("{}: {error}", place.join("."))))?;
+    }
+    // Who names a listener means that one alone.
+    for (given, other) in [("http", "https"), ("https", "http")] {
+        if table.contains_key(given) && !table.contains_key(other) {
+            table.insert(other.to_owned(), toml::Value::Array(Vec::new()));
+            break;
+        }
     }
     let config: Config = table
         .try_into()
@@ -256,15 +284,10 @@ impl Config {
         if self.shards > 1024 {
             return fail(format!("shards is {}; at most 1024", self.shards));
         }
-        if let Some(address) = self.https.first() {
-            return fail(format!(
-                "https {address}: this version does not speak TLS yet; use --http, and put a TLS \
-                 proxy in front where the network is not trusted"
-            ));
+        if self.http.is_empty() && self.https.is_empty() {
+            return fail("no listener: give at least one --https ADDR or --http ADDR".to_owned());
         }
-        if self.http.is_empty() {
-            return fail("no listener: give at least one --http ADDR".to_owned());
-        }
+        self.tls.check().map_err(ConfigError)?;
         if let Some(tenant) = &self.http_tenant {
             let is_name = (1..=TENANT_SIZE_MAX).contains(&tenant.len())
                 && !tenant.chars().any(|char| char.is_control() || char.is_whitespace());
@@ -333,6 +356,36 @@ impl Config {
     }
 }
 
+impl TlsConfig {
+    fn check(&self) -> Result<(), String> {
+        match (&self.certificate, &self.key) {
+            (Some(_), None) => return Err("tls.certificate is given, tls.key is not".to_owned()),
+            (None, Some(_)) => return Err("tls.key is given, tls.certificate is not".to_owned()),
+            _ => {}
+        }
+        match (self.client_auth.as_deref(), &self.client_ca) {
+            (None | Some("none"), _) | (Some("optional" | "required"), Some(_)) => Ok(()),
+            (Some(auth @ ("optional" | "required")), None) => Err(format!(
+                "tls.client_auth is {auth:?}, but tls.client_ca names no authorities to check against"
+            )),
+            (Some(other), _) => {
+                Err(format!("tls.client_auth {other:?}: none, optional or required"))
+            }
+        }
+    }
+
+    /// Whether clients show certificates, and by whose authority.
+    #[must_use]
+    pub fn clients(&self) -> Option<(PathBuf, ClientAuth)> {
+        let path = self.client_ca.clone()?;
+        match self.client_auth.as_deref() {
+            Some("none") => None,
+            Some("optional") => Some((path, ClientAuth::Optional)),
+            _ => Some((path, ClientAuth::Required)),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -363,6 +416,20 @@ mod tests {
     }
 
     #[test]
+    fn a_named_listener_is_the_only_kind() {
+        let listeners = |environment: &[(&str, &str)]| {
+            let variables = environment.iter().map(|(name, text)| ((*name).into(), (*text).into()));
+            let config = load(None, variables, &[]).unwrap();
+            (config.http.len(), config.https.len())
+        };
+        assert_eq!(listeners(&[]), (1, 1));
+        assert_eq!(listeners(&[("INRUSH_HTTP", "127.0.0.1:1,127.0.0.1:2")]), (2, 0));
+        assert_eq!(listeners(&[("INRUSH_HTTPS", "127.0.0.1:1")]), (0, 1));
+        let both = [("INRUSH_HTTP", "127.0.0.1:1"), ("INRUSH_HTTPS", "127.0.0.1:2")];
+        assert_eq!(listeners(&both), (1, 1));
+    }
+
+    #[test]
     fn faults_name_their_source() {
         let error = |file: Option<&str>, name: &str, text: &str| {
             let environment = (!name.is_empty()).then(|| (name.to_owned(), text.to_owned()));
@@ -379,7 +446,9 @@ mod tests {
             error(None, "INRUSH_STORE_MAX_DELAY", "5 weeks").contains("INRUSH_STORE_MAX_DELAY")
         );
         assert!(error(None, "INRUSH_JOURNAL_MAX_SIZE", "1MiB").contains("journal.max_size"));
-        assert!(error(None, "INRUSH_HTTPS", "127.0.0.1:1").contains("TLS"));
+        assert!(error(None, "INRUSH_TLS_KEY", "a.key").contains("tls.certificate is not"));
+        assert!(error(None, "INRUSH_TLS_CLIENT_AUTH", "required").contains("tls.client_ca"));
+        assert!(error(None, "INRUSH_TLS_CLIENT_AUTH", "perhaps").contains("none, optional"));
         assert!(error(None, "INRUSH_RING_MODE", "poll").contains("io_uring"));
         assert!(error(None, "INRUSH_HTTP_TENANT", "").contains("http_tenant"));
         let open = Some("http = [\"127.0.0.1:1\", \"0.0.0.0:8126\"]");

@@ -15,11 +15,12 @@ use crate::ingest::{Admission, Taken};
 use crate::journal::format::ENTRY_HEADER_SIZE;
 use crate::limits::{
     BODY_BUDGET_TIMEOUT, BODY_RATE_WINDOW, BODY_SIZE_MAX, HEAD_TIMEOUT, IDLE_TIMEOUT, KIB,
-    LINGER_SIZE_MAX, LINGER_TIMEOUT, SEND_TIMEOUT, size,
+    LINGER_SIZE_MAX, LINGER_TIMEOUT, SEND_TIMEOUT, TLS_HANDSHAKE_TIMEOUT, size,
 };
 use crate::outcome::{Cause, RequestEcho, render};
 use crate::ring::clock::Now;
 use crate::route::{self, Endpoint, RouteError, Unkept};
+use crate::tls::TlsFault;
 
 /// A refused body of this size or less is read away, so that the connection lives on.
 const DISCARD_SIZE_MAX: u64 = 64 * KIB as u64;
@@ -152,7 +153,7 @@ impl Connection {
             context.counters.count_unknown_path(head.path);
         }
         let admitted = match selected {
-            Ok(endpoint) => context.ingest.admit(head, endpoint, framing, &mut self.memo),
+            Ok(endpoint) => context.ingest.admit(head, endpoint, framing, &mut self.peer),
             Err(error) => Err(Cause::Route(error)),
         };
         if matches!(admitted, Err(Cause::Preflight | Cause::Options)) {
@@ -261,11 +262,14 @@ impl Connection {
 
     /// Tries again what a parked body waits for.
     pub fn retry_parked(&mut self, context: &mut Context<'_>) {
+        if self.awaits_handshake {
+            return self.retry_handshake(context);
+        }
         if matches!(self.phase, Phase::ExpectCut { .. }) {
             return self.retry_cut(context);
         }
         if let Phase::Http2 { http2 } = &mut self.phase {
-            let mut wire = Wire { out: &mut self.out, memo: &mut self.memo };
+            let mut wire = Wire { out: &mut self.out, peer: &mut self.peer };
             return http2.retry(&mut wire, context);
         }
         let Phase::AwaitBudget { needed, .. } = &self.phase else { return };
@@ -477,10 +481,22 @@ impl Connection {
         let nanos =
             |duration: std::time::Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
         let waited = now.saturating_sub(self.since_nanos);
-        if (self.is_sending || !self.out.is_empty())
+        if (self.is_sending || self.unsent() > 0)
             && now.saturating_sub(self.send_since_nanos) > nanos(SEND_TIMEOUT)
         {
             self.is_closing = true;
+            return;
+        }
+        if let Some(tls) = &self.tls
+            && tls.is_handshaking()
+            && !tls.has_failed()
+        {
+            if waited > nanos(TLS_HANDSHAKE_TIMEOUT) {
+                if !tls.is_untouched() {
+                    self.note_tls_fault(TlsFault::Timeout, context);
+                }
+                self.is_closing = true;
+            }
             return;
         }
         match &mut self.phase {
@@ -518,7 +534,7 @@ impl Connection {
                 }
             }
             Phase::Http2 { http2 } => {
-                let mut wire = Wire { out: &mut self.out, memo: &mut self.memo };
+                let mut wire = Wire { out: &mut self.out, peer: &mut self.peer };
                 self.is_closing |= http2.handle_time(&mut wire, context);
                 self.check_http2_end(context.now);
             }

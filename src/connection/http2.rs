@@ -9,7 +9,6 @@
 
 use super::http1::{HandedOver, hand_over, note_refusal};
 use super::{BodyState, Context, CutBody, CutStep, Exchange};
-use crate::auth::Memo;
 use crate::envelope::{Codings, Route};
 use crate::http::Version;
 use crate::http::grpc::{self, GrpcFault, MessageReader};
@@ -20,7 +19,7 @@ use crate::http::http2::head::Head;
 use crate::http::http2::hpack::{FieldList, encode};
 use crate::http::http2::{ErrorCode, Event, Session, SessionError, Step};
 use crate::http::reply::{Reply, Value};
-use crate::ingest::Admission;
+use crate::ingest::{Admission, Peer};
 use crate::limits::{
     BODY_RATE_WINDOW, HEAD_TIMEOUT, HTTP2_STREAM_WINDOW_MAX, IDLE_TIMEOUT, KIB, MIB,
     REPLIES_SIZE_MAX, SEND_TIMEOUT,
@@ -46,7 +45,7 @@ pub struct Http2Scratch {
 /// What a connection lends to its HTTP/2 side.
 pub struct Wire<'a> {
     pub out: &'a mut Vec<u8>,
-    pub memo: &'a mut Memo,
+    pub peer: &'a mut Peer,
 }
 
 /// A request's body on its way.
@@ -257,7 +256,7 @@ impl Http2 {
         };
         let timeout = if echo.grpc { grpc::timeout_nanos(&head.fields) } else { Ok(None) };
         let admitted = match (selected, timeout) {
-            (Ok(endpoint), Ok(_)) => context.ingest.admit(head, endpoint, framing, wire.memo),
+            (Ok(endpoint), Ok(_)) => context.ingest.admit(head, endpoint, framing, wire.peer),
             (Ok(_), Err(fault)) => Err(Cause::Grpc(fault)),
             (Err(error), _) => Err(Cause::Route(error)),
         };

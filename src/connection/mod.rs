@@ -18,6 +18,7 @@ mod discard;
 mod exchange;
 mod http1;
 mod http2;
+mod records;
 mod refusal_log;
 mod table;
 
@@ -32,18 +33,18 @@ pub use table::{ConnectionId, Table};
 
 use std::collections::VecDeque;
 
-use crate::auth::Memo;
 use crate::buffer::{AlignedBuffer, Pool};
 use crate::counters::ShardCounters;
 use crate::http::http1::head::{HeadOptions, HeadScan};
 use crate::http::http1::reply::DateField;
 use crate::http::reply::Reply;
-use crate::ingest::Ingest;
+use crate::ingest::{Ingest, Peer};
 use crate::journal::write::Ticket;
 use crate::limits;
 use crate::outcome::Cause;
 use crate::ring::clock::Now;
 use crate::ring::{Descriptor, OperationId};
+use crate::tls;
 
 /// A request, or a block of its body, that waits for its commit.
 pub struct Waiting {
@@ -85,9 +86,13 @@ pub struct Context<'a> {
     pub refusals: &'a mut RefusalLog,
     pub options: &'a HeadOptions,
     pub http2: &'a mut Http2Scratch,
+    /// Memory for the TLS records of one receive.
+    pub records: &'a mut Vec<u8>,
     pub now: Now,
     /// Blocks of cut bodies that may still be checked in this turn.
     pub blocks_left: &'a mut u32,
+    /// Steps of TLS handshakes that may still be made in this turn.
+    pub handshakes_left: &'a mut u32,
     /// Something waits for the next turn, which should come at once.
     pub is_busy: &'a mut bool,
 }
@@ -166,7 +171,10 @@ pub struct Connection {
     spare_body: Option<Box<BodyState>>,
     is_sending: bool,
     sent: usize,
-    memo: Memo,
+    peer: Peer,
+    tls: Option<Box<tls::Session>>,
+    /// Bytes of a handshake wait for a turn that has room for them.
+    awaits_handshake: bool,
     /// The last body was received in place: the next head is received singly, so that there is
     /// nothing to cancel before the next body.
     prefers_single: bool,
@@ -192,7 +200,7 @@ pub struct Connection {
 }
 
 impl Connection {
-    pub fn new(socket: Descriptor, now: Now) -> Self {
+    pub fn new(socket: Descriptor, tls: Option<Box<tls::Session>>, now: Now) -> Self {
         Self {
             socket,
             phase: Phase::ExpectHead { scan: HeadScan::default() },
@@ -204,7 +212,9 @@ impl Connection {
             spare_body: None,
             is_sending: false,
             sent: 0,
-            memo: Memo::new(),
+            peer: Peer::new(tls.is_some()),
+            tls,
+            awaits_handshake: false,
             prefers_single: false,
             peer_ended: false,
             is_last: false,
@@ -226,6 +236,13 @@ impl Connection {
     /// Bytes from a receive buffer: used up or copied before this returns.
     pub fn handle_bytes(&mut self, bytes: &[u8], context: &mut Context<'_>) {
         context.counters.received_bytes.add_own(bytes.len() as u64);
+        if self.tls.is_some() {
+            return self.handle_records(bytes, context);
+        }
+        self.handle_plain(bytes, context);
+    }
+
+    fn handle_plain(&mut self, bytes: &[u8], context: &mut Context<'_>) {
         if self.stash.is_empty() {
             let used = self.consume(bytes, context);
             if used < bytes.len() && !matches!(self.phase, Phase::Ended) {
@@ -259,6 +276,13 @@ impl Connection {
     /// The peer sends no more (`FIN`), or the socket failed.
     pub fn handle_end(&mut self, context: &mut Context<'_>, failed: bool) {
         self.peer_ended = true;
+        if let Some(tls) = &self.tls
+            && tls.is_handshaking()
+            && !tls.is_untouched()
+            && !tls.has_failed()
+        {
+            self.note_tls_fault(tls::TlsFault::Abandoned, context);
+        }
         if let Phase::Http2 { http2 } = &mut self.phase
             && !failed
         {
@@ -272,15 +296,28 @@ impl Connection {
             // Complete requests may still wait in the stash; `resume` ends the connection behind them.
             return;
         }
+        if let Phase::ExpectCut { body } = &self.phase
+            && !failed
+            && body.is_stalled()
+        {
+            // The rest of the body may be in the stash; `retry_cut` ends the connection behind it.
+            return;
+        }
+        self.abandon_request(context.pool);
+        self.phase = Phase::Ended;
+        self.stash.clear();
+        self.is_last = true;
+        if failed {
+            self.is_closing = true;
+        }
+    }
+
+    /// Half a request has no answer; those before it still get theirs.
+    fn abandon_request(&mut self, pool: &mut Pool) {
         if let Phase::ExpectCut { body } = &self.phase {
-            if !failed && body.is_stalled() {
-                // The rest of the body may be in the stash; `retry_cut` ends the connection behind it.
-                return;
-            }
             self.pipeline.abandon(body.sequence);
         }
         if let Phase::ExpectBody { body } | Phase::AwaitBudget { body, .. } = &self.phase {
-            // Half a request has no answer; those before it still get theirs.
             self.pipeline.abandon(body.sequence);
         }
         if let Phase::Discard { body } = &self.phase
@@ -288,13 +325,7 @@ impl Connection {
         {
             self.pipeline.abandon(sequence);
         }
-        self.release_body(context.pool);
-        self.phase = Phase::Ended;
-        self.stash.clear();
-        self.is_last = true;
-        if failed {
-            self.is_closing = true;
-        }
+        self.release_body(pool);
     }
 
     /// More bytes of a body, in the buffer that [`Connection::take_receive_buffer`] gave out.
@@ -374,7 +405,7 @@ impl Connection {
 
     /// Writes the replies that are due, in request order.
     pub fn flush(&mut self, context: &mut Context<'_>) {
-        let before = self.out.len();
+        let before = self.unsent();
         if let Phase::Http2 { http2 } = &mut self.phase {
             http2.flush(&mut self.out, context);
             self.check_http2_end(context.now);
@@ -384,7 +415,8 @@ impl Connection {
             self.out.extend_from_slice(crate::http::http1::reply::CONTINUE);
             self.continue_due = false;
         }
-        if before == 0 && !self.out.is_empty() && !self.is_sending {
+        self.seal();
+        if before == 0 && self.unsent() > 0 && !self.is_sending {
             self.send_since_nanos = context.now.monotonic_nanos;
         }
         if self.is_blocked && self.may_begin() {
@@ -394,6 +426,7 @@ impl Connection {
                 self.handle_end(context, false);
             }
             self.write_replies(context);
+            self.seal();
         }
     }
 
@@ -401,18 +434,22 @@ impl Connection {
     /// and the peer takes its replies.
     fn may_begin(&self) -> bool {
         if let Phase::Http2 { .. } = self.phase {
-            return self.out.len() <= limits::REPLIES_SIZE_MAX;
+            return self.unsent() <= limits::REPLIES_SIZE_MAX;
         }
-        !self.is_last && !self.pipeline.is_full() && self.out.len() <= limits::REPLIES_SIZE_MAX
+        !self.is_last && !self.pipeline.is_full() && self.unsent() <= limits::REPLIES_SIZE_MAX
     }
 
     /// Bytes to send, if there are some and none are being sent.
     pub fn poll_send(&mut self) -> Option<Vec<u8>> {
-        if self.is_sending || self.out.is_empty() || self.is_closing {
+        if self.is_sending || self.is_closing {
+            return None;
+        }
+        let out = self.tls.as_mut().map_or(&mut self.out, |tls| tls.outgoing());
+        if out.is_empty() {
             return None;
         }
         self.is_sending = true;
-        Some(std::mem::replace(&mut self.out, std::mem::take(&mut self.spare)))
+        Some(std::mem::replace(out, std::mem::take(&mut self.spare)))
     }
 
     /// What the receiving side should do.
@@ -447,12 +484,12 @@ impl Connection {
                 ReceiveStep::Nothing
             }
             Phase::ExpectHead { .. } => ReceiveStep::Small { multishot: !self.prefers_single },
-            Phase::ExpectBody { body } => match body.in_place_end() {
+            Phase::ExpectBody { body } => match self.in_place_end(body.in_place_end()) {
                 Some(end) => ReceiveStep::Into { end },
                 None => ReceiveStep::Small { multishot: !self.prefers_single },
             },
             Phase::ExpectCut { body } if body.is_stalled() => ReceiveStep::Nothing,
-            Phase::ExpectCut { body } => match body.in_place_end() {
+            Phase::ExpectCut { body } => match self.in_place_end(body.in_place_end()) {
                 Some(end) => ReceiveStep::Into { end },
                 None => ReceiveStep::Small { multishot: false },
             },
@@ -462,6 +499,11 @@ impl Connection {
             }
             Phase::AwaitBudget { .. } | Phase::Ended => ReceiveStep::Nothing,
         }
+    }
+
+    /// Records are opened elsewhere than where the body lies.
+    fn in_place_end(&self, end: Option<usize>) -> Option<usize> {
+        end.filter(|_| self.tls.is_none())
     }
 
     pub fn note_receiving(&mut self, step: &ReceiveStep, operation: OperationId) {
@@ -492,7 +534,7 @@ impl Connection {
         let due = matches!(self.phase, Phase::Linger { .. })
             && !self.half_closed
             && self.pipeline.is_empty()
-            && self.out.is_empty()
+            && self.unsent() == 0
             && !self.is_sending;
         self.half_closed |= due;
         due
@@ -500,7 +542,7 @@ impl Connection {
 
     /// Whether the socket may be closed now. Operations in flight are ended first.
     pub fn poll_close(&mut self) -> bool {
-        let replied = self.pipeline.is_empty() && self.out.is_empty() && !self.is_sending;
+        let replied = self.pipeline.is_empty() && self.unsent() == 0 && !self.is_sending;
         if replied && self.is_last && !matches!(self.phase, Phase::Linger { .. }) {
             self.is_closing = true;
         }
@@ -518,7 +560,7 @@ impl Connection {
         matches!(self.phase, Phase::ExpectHead { .. })
             && !self.head_begun
             && self.pipeline.is_empty()
-            && self.out.is_empty()
+            && self.unsent() == 0
             && !self.is_sending
     }
 
@@ -537,7 +579,7 @@ impl Connection {
             Phase::AwaitBudget { .. } => true,
             Phase::ExpectCut { body } => body.is_stalled(),
             Phase::Http2 { http2 } => http2.is_stalled(),
-            _ => false,
+            _ => self.awaits_handshake,
         }
     }
 
@@ -574,7 +616,7 @@ impl Connection {
         context: &mut Context<'_>,
     ) -> Option<usize> {
         let Phase::Http2 { http2 } = &mut self.phase else { return None };
-        let mut wire = Wire { out: &mut self.out, memo: &mut self.memo };
+        let mut wire = Wire { out: &mut self.out, peer: &mut self.peer };
         let used = http2.consume(bytes, &mut wire, context);
         self.is_blocked = used < bytes.len() && !self.may_begin();
         self.check_http2_end(context.now);

@@ -4,6 +4,7 @@ use crate::decode::Verdict;
 use crate::envelope::Route;
 use crate::outcome::Cause;
 use crate::ring::clock::Now;
+use crate::tls::TlsFault;
 
 const INTERVAL_NANOS: u64 = 10_000_000_000;
 
@@ -28,6 +29,13 @@ impl RefusalLog {
     pub fn note_session(&mut self, fault: &'static str, now: Now) {
         let Some(before) = self.due(fault, now) else { return };
         tracing::warn!(target: "http2", fault, before, "a connection was ended");
+    }
+
+    /// Logs that a connection was ended for a fault in its TLS.
+    #[cold]
+    pub fn note_tls(&mut self, fault: TlsFault, now: Now) {
+        let Some(before) = self.due(fault.words(), now) else { return };
+        tracing::warn!(target: "tls", fault = fault.words(), before, "a connection was ended");
     }
 
     /// Whether a line of this cause is due, and how many were not written since the last one.

@@ -43,8 +43,22 @@ pub struct Keys {
     pub table: KeyTable,
     /// By the table's tenant index.
     pub tenants: Vec<Tenant>,
-    /// Whose requests without any credential are, by place in `tenants`. The listeners are all plaintext.
+    /// Whose requests without any credential are, by place in `tenants`; on plaintext listeners alone.
     pub keyless: Option<u32>,
+}
+
+/// What a connection remembers of its peer from one request to the next.
+pub struct Peer {
+    memo: Memo,
+    /// It came over TLS: nobody is let in there without a key.
+    is_encrypted: bool,
+}
+
+impl Peer {
+    #[must_use]
+    pub const fn new(is_encrypted: bool) -> Self {
+        Self { memo: Memo::new(), is_encrypted }
+    }
 }
 
 #[derive(Clone)]
@@ -134,15 +148,18 @@ impl Ingest {
         head: &RequestHead<'_>,
         endpoint: Endpoint,
         framing: BodyFraming,
-        memo: &mut Memo,
+        peer: &mut Peer,
     ) -> Result<Admission, Cause> {
         let tenant = if endpoint.needs_key() {
-            auth::authenticate_remembering(&self.keys.table, head, &mut self.auth_scratch, memo)
-                .or_else(|error| match (error, self.keys.keyless) {
+            let (table, scratch) = (&self.keys.table, &mut self.auth_scratch);
+            let keyless = self.keys.keyless.filter(|_| !peer.is_encrypted);
+            auth::authenticate_remembering(table, head, scratch, &mut peer.memo).or_else(
+                |error| match (error, keyless) {
                     // A wrong credential is a mistake that somebody should learn of.
                     (AuthError::Missing, Some(tenant)) => Ok(tenant),
                     (error, _) => Err(Cause::Auth(error)),
-                })?
+                },
+            )?
         } else {
             0
         };

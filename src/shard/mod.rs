@@ -30,12 +30,15 @@ use crate::ingest::{Ingest, Keys, Taken};
 use crate::outcome::Cause;
 use crate::ring::clock::{Clock, Now};
 use crate::ring::{Completion, Descriptor, Errno, Event, Ring, Token};
+use crate::tls;
 
 /// What other threads say to a shard.
 pub enum Message {
     /// A connection that another shard accepted.
-    Connection(Descriptor),
+    Connection(Accepted),
     Keys(Box<dyn FnOnce() -> Keys + Send>),
+    /// Certificates changed: for connections that come from now on.
+    Tls(tls::Acceptor),
     Large(LargeDone),
     /// Stop accepting, answer what is in flight, commit, return.
     Drain,
@@ -70,8 +73,22 @@ fn connection_of(token: Token) -> ConnectionId {
 /// What the shard's writer must be made with.
 pub const JOURNAL_TOKEN: Token = Token(kind::JOURNAL << 56);
 
+/// A socket that is not a connection yet.
+#[derive(Clone, Copy)]
+pub struct Accepted {
+    socket: Descriptor,
+    speaks_tls: bool,
+}
+
+/// A socket that listens.
+#[derive(Clone, Copy)]
+pub struct Listen {
+    pub socket: Descriptor,
+    pub speaks_tls: bool,
+}
+
 struct Listener {
-    descriptor: Descriptor,
+    listen: Listen,
     operation: Option<crate::ring::OperationId>,
     /// When it may be armed again.
     rests_until: u64,
@@ -93,17 +110,22 @@ pub struct Shard<R: Ring> {
     mailbox: Mailbox<Message>,
     others: Vec<Sender<Message>>,
     placement: Placement,
+    /// Where a listener speaks TLS.
+    acceptor: Option<tls::Acceptor>,
     counters: Arc<ShardCounters>,
     reply: Reply,
     date: DateField,
     head_options: HeadOptions,
     http2: Http2Scratch,
+    records: Vec<u8>,
     /// Connections to look at before the turn ends.
     touched: Vec<ConnectionId>,
     swept_nanos: u64,
     parked: usize,
     /// Blocks of cut bodies that may still be checked in this turn.
     blocks_left: u32,
+    /// Steps of TLS handshakes that may still be made in this turn.
+    handshakes_left: u32,
     /// Something waits for the next turn, which comes at once.
     is_busy: bool,
     draining_since: Option<u64>,
@@ -113,7 +135,8 @@ pub struct Shard<R: Ring> {
 
 /// What a shard is made of, besides its ring.
 pub struct Parts {
-    pub listeners: Vec<Descriptor>,
+    pub listeners: Vec<Listen>,
+    pub acceptor: Option<tls::Acceptor>,
     pub ingest: Ingest,
     pub pool: Pool,
     pub large: LargeBodies,
@@ -131,7 +154,7 @@ impl<R: Ring> Shard<R> {
         let listeners = parts
             .listeners
             .into_iter()
-            .map(|descriptor| Listener { descriptor, operation: None, rests_until: 0 })
+            .map(|listen| Listener { listen, operation: None, rests_until: 0 })
             .collect();
         Self {
             ring,
@@ -148,15 +171,18 @@ impl<R: Ring> Shard<R> {
             mailbox: parts.mailbox,
             others: parts.others,
             placement: parts.placement,
+            acceptor: parts.acceptor,
             counters: parts.counters,
             reply: Reply::new(),
             date: DateField::new(),
             head_options: HeadOptions::default(),
             http2: Http2Scratch::default(),
+            records: Vec::new(),
             touched: Vec::with_capacity(1024),
             swept_nanos: 0,
             parked: 0,
             blocks_left: 0,
+            handshakes_left: 0,
             is_busy: false,
             draining_since: None,
             ids: Vec::with_capacity(1024),
@@ -176,6 +202,7 @@ impl<R: Ring> Shard<R> {
         self.arm_listeners(now);
         let wait = if std::mem::take(&mut self.is_busy) { Some(0) } else { self.wait_nanos(now) };
         self.blocks_left = crate::limits::BLOCKS_A_TURN;
+        self.handshakes_left = crate::limits::TLS_HANDSHAKES_A_TURN;
         self.ring.turn(wait)?;
         let now = self.clock.now();
         self.date.refresh(now.wall_nanos / 1_000_000_000);
@@ -308,8 +335,10 @@ impl<R: Ring> Shard<R> {
             refusals: &mut self.refusals,
             options: &self.head_options,
             http2: &mut self.http2,
+            records: &mut self.records,
             now,
             blocks_left: &mut self.blocks_left,
+            handshakes_left: &mut self.handshakes_left,
             is_busy: &mut self.is_busy,
         };
         let parked = connection.is_parked();
@@ -339,19 +368,30 @@ impl<R: Ring> Shard<R> {
             };
         }
         let Ok(socket) = result else { return };
+        let speaks_tls =
+            self.listeners.get(index as usize).is_some_and(|listener| listener.listen.speaks_tls);
+        let accepted = Accepted { socket, speaks_tls };
         self.counters.accepted.add_own(1);
         if let Some(other) = self.placement.choose()
             && let Some(sender) = self.others.get(other)
-            && sender.try_send(Message::Connection(socket)).is_ok()
+            && sender.try_send(Message::Connection(accepted)).is_ok()
         {
             return;
         }
-        self.add_connection(socket, now);
+        self.add_connection(accepted, now);
     }
 
-    fn add_connection(&mut self, socket: Descriptor, now: Now) {
+    fn add_connection(&mut self, accepted: Accepted, now: Now) {
+        let Accepted { socket, speaks_tls } = accepted;
         set_no_delay(socket);
-        let id = self.table.insert(Connection::new(socket, now));
+        let tls = match (&self.acceptor, speaks_tls) {
+            (_, false) => None,
+            (Some(acceptor), true) if let Ok(session) = tls::Session::new(acceptor) => {
+                Some(Box::new(session))
+            }
+            _ => return self.ring.close(socket, Token(kind::IGNORED << 56)),
+        };
+        let id = self.table.insert(Connection::new(socket, tls, now));
         self.touched.push(id);
         self.note_load();
     }
@@ -460,7 +500,8 @@ impl<R: Ring> Shard<R> {
     fn handle_mailbox(&mut self, now: Now) {
         while let Some(message) = self.mailbox.try_receive() {
             match message {
-                Message::Connection(socket) => self.add_connection(socket, now),
+                Message::Connection(accepted) => self.add_connection(accepted, now),
+                Message::Tls(acceptor) => self.acceptor = Some(acceptor),
                 Message::Keys(keys) => self.ingest.keys = keys(),
                 Message::Large(done) => self.handle_large(done, now),
                 Message::Drain => self.begin_drain(now),
@@ -523,17 +564,16 @@ impl<R: Ring> Shard<R> {
         self.draining_since = Some(now.monotonic_nanos);
         self.ingest.is_draining = true;
         // What waits in the backlog is still accepted: closing the listener would reset it.
-        for listener in &mut self.listeners {
-            accept_backlog(listener.descriptor, &mut |socket| {
-                set_no_delay(socket);
-                self.table.insert(Connection::new(socket, now));
+        for listener in std::mem::take(&mut self.listeners) {
+            let Listen { socket, speaks_tls } = listener.listen;
+            accept_backlog(socket, &mut |socket| {
+                self.add_connection(Accepted { socket, speaks_tls }, now);
             });
-            if let Some(operation) = listener.operation.take() {
+            if let Some(operation) = listener.operation {
                 self.ring.cancel(operation);
             }
-            self.ring.close(listener.descriptor, Token(kind::IGNORED << 56));
+            self.ring.close(socket, Token(kind::IGNORED << 56));
         }
-        self.listeners.clear();
         let mut ids = std::mem::take(&mut self.ids);
         self.table.collect_ids(&mut ids);
         for &id in &ids {
@@ -551,7 +591,7 @@ impl<R: Ring> Shard<R> {
         for (index, listener) in (0u32..).zip(&mut self.listeners) {
             if listener.operation.is_none() && listener.rests_until <= now.monotonic_nanos {
                 let id = ConnectionId { slot: index, generation: 0 };
-                let operation = self.ring.accept(listener.descriptor, token(kind::ACCEPT, id));
+                let operation = self.ring.accept(listener.listen.socket, token(kind::ACCEPT, id));
                 listener.operation = Some(operation);
             }
         }

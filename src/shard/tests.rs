@@ -59,7 +59,8 @@ impl Simulation {
             Ingest::new(keys, writer, crate::decode::Scratch::default(), journal.pressure());
         let (own, mailbox) = mailbox(8);
         let parts = Parts {
-            listeners: vec![world.listener()],
+            listeners: vec![super::Listen { socket: world.listener(), speaks_tls: false }],
+            acceptor: None,
             ingest,
             pool,
             large: LargeBodies::start(1).unwrap(),

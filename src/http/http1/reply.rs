@@ -8,6 +8,11 @@ use super::super::reply::{Reply, Value, reason};
 /// The whole interim reply to `Expect: 100-continue`.
 pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
+/// The whole reply to a request in the clear on a TLS port.
+pub const PLAIN_HTTP: &[u8] =
+    b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain; charset=utf-8\r\n\
+    content-length: 45\r\nconnection: close\r\n\r\nthis port speaks TLS: use https:// as scheme\n";
+
 /// What of the request matters to the form of its reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReplyTo {

@@ -1,0 +1,98 @@
+//! TLS on a connection: records become bytes as if they came in the clear, replies become records.
+
+use super::{Connection, Context, Phase};
+use crate::http::http1::reply::PLAIN_HTTP;
+use crate::tls::{Alpn, TlsFault, looks_like_http};
+
+impl Connection {
+    /// Bytes of a TLS connection.
+    pub(super) fn handle_records(&mut self, bytes: &[u8], context: &mut Context<'_>) {
+        let Some(mut tls) = self.tls.take() else { return };
+        if tls.has_failed() {
+            // Read away, so that the alert arrives.
+            self.tls = Some(tls);
+            self.handle_plain(bytes, context);
+            return;
+        }
+        if tls.is_untouched() && looks_like_http(bytes) {
+            self.note_tls_fault(TlsFault::PlainHttp, context);
+            self.out.extend_from_slice(PLAIN_HTTP);
+            self.end_with_linger(context.now);
+            return;
+        }
+        if tls.is_handshaking() {
+            if *context.handshakes_left == 0 {
+                self.awaits_handshake = true;
+                *context.is_busy = true;
+                let kept = tls.keep(bytes);
+                self.tls = Some(tls);
+                if let Err(fault) = kept {
+                    self.fail_tls(fault, context);
+                }
+                return;
+            }
+            *context.handshakes_left -= 1;
+        }
+        self.awaits_handshake = false;
+        let mut work = std::mem::take(context.records);
+        let received =
+            tls.receive(bytes, &mut work, &mut |plain| self.handle_plain(plain, context));
+        *context.records = work;
+        let alpn = tls.alpn();
+        let is_resumed = tls.is_resumed();
+        self.tls = Some(tls);
+        match received {
+            Err(fault) => self.fail_tls(fault, context),
+            Ok(received) => {
+                if received.has_begun {
+                    let resumed = usize::from(is_resumed);
+                    context.counters.tls_handshakes[resumed].add_own(1);
+                    self.since_nanos = context.now.monotonic_nanos;
+                    if alpn == Some(Alpn::H2) && self.is_fresh {
+                        self.begin_http2(context.now);
+                    }
+                }
+                if received.has_ended {
+                    self.handle_end(context, false);
+                }
+            }
+        }
+    }
+
+    /// The turn has room for another handshake, perhaps.
+    pub(super) fn retry_handshake(&mut self, context: &mut Context<'_>) {
+        self.handle_records(&[], context);
+    }
+
+    /// No more of this peer: an alert says why, then the socket closes.
+    pub(super) fn fail_tls(&mut self, fault: TlsFault, context: &mut Context<'_>) {
+        self.note_tls_fault(fault, context);
+        self.awaits_handshake = false;
+        self.abandon_request(context.pool);
+        self.stash.clear();
+        self.end_with_linger(context.now);
+    }
+
+    pub(super) fn note_tls_fault(&self, fault: TlsFault, context: &mut Context<'_>) {
+        context.counters.tls_failures[fault.place()].add_own(1);
+        context.refusals.note_tls(fault, context.now);
+    }
+
+    /// Seals what is to be sent; behind the last reply goes the word that no more will come.
+    pub(super) fn seal(&mut self) {
+        let Some(tls) = &mut self.tls else { return };
+        if !self.out.is_empty() && tls.send(&self.out) {
+            self.out.clear();
+        }
+        let is_over = matches!(self.phase, Phase::Linger { .. } | Phase::Ended);
+        if self.is_last && is_over && self.pipeline.is_empty() && self.out.is_empty() {
+            tls.end();
+        }
+        self.is_closing |= tls.is_exhausted();
+    }
+
+    /// Reply bytes that wait to be sent.
+    pub(super) fn unsent(&self) -> usize {
+        self.out.len() + self.tls.as_ref().map_or(0, |tls| tls.unsent())
+    }
+}

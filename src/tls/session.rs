@@ -1,0 +1,294 @@
+//! One connection's TLS: records in, plaintext out, and back.
+
+use rustls::server::UnbufferedServerConnection;
+use rustls::unbuffered::{
+    ConnectionState, EncodeError, EncodeTlsData, EncryptError, InsufficientSizeError,
+    UnbufferedStatus, WriteTraffic,
+};
+
+use super::{Acceptor, TlsFault};
+use crate::limits::{KIB, TLS_PARTIAL_SIZE_MAX};
+
+/// The application protocol that both sides agreed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Alpn {
+    Http11,
+    H2,
+}
+
+/// What some bytes brought besides plaintext.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Received {
+    /// The handshake was finished by them.
+    pub has_begun: bool,
+    /// The peer said `close_notify`: it sends no more.
+    pub has_ended: bool,
+}
+
+/// A record's header and the most that a cipher adds to a record (RFC 8446, section 5.2).
+const RECORD_OVERHEAD: usize = 5 + 256;
+const RECORD_SIZE_MAX: usize = 16 * KIB;
+
+pub struct Session {
+    inner: UnbufferedServerConnection,
+    /// The beginning of a record whose end has not come.
+    partial: Vec<u8>,
+    /// Records to send: handshake, alerts, replies.
+    outgoing: Vec<u8>,
+    was_handshaking: bool,
+    has_failed: bool,
+    is_exhausted: bool,
+    peer_ended: bool,
+    has_ended: bool,
+}
+
+impl Session {
+    /// # Errors
+    ///
+    /// The library cannot make one: no random bytes, for example.
+    pub fn new(acceptor: &Acceptor) -> Result<Self, TlsFault> {
+        let inner = UnbufferedServerConnection::new(std::sync::Arc::clone(&acceptor.0));
+        Ok(Self {
+            inner: inner.map_err(|error| TlsFault::of(&error))?,
+            partial: Vec::new(),
+            outgoing: Vec::new(),
+            was_handshaking: true,
+            has_failed: false,
+            is_exhausted: false,
+            peer_ended: false,
+            has_ended: false,
+        })
+    }
+
+    #[must_use]
+    pub const fn is_handshaking(&self) -> bool {
+        self.was_handshaking
+    }
+
+    /// A fault has ended it: what comes is not looked at, what is to be sent goes nowhere.
+    #[must_use]
+    pub const fn has_failed(&self) -> bool {
+        self.has_failed
+    }
+
+    /// Whether anything has come yet: checks of load balancers open a connection and close it.
+    #[must_use]
+    pub fn is_untouched(&self) -> bool {
+        self.was_handshaking && self.partial.is_empty() && self.outgoing.is_empty()
+    }
+
+    #[must_use]
+    pub fn alpn(&self) -> Option<Alpn> {
+        match self.inner.alpn_protocol()? {
+            b"h2" => Some(Alpn::H2),
+            _ => Some(Alpn::Http11),
+        }
+    }
+
+    /// Whether the peer resumed an earlier session.
+    #[must_use]
+    pub fn is_resumed(&self) -> bool {
+        self.inner.handshake_kind() == Some(rustls::HandshakeKind::Resumed)
+    }
+
+    /// Bytes that came are kept for [`Session::receive`].
+    ///
+    /// # Errors
+    ///
+    /// More of them than a handshake has.
+    pub fn keep(&mut self, bytes: &[u8]) -> Result<(), TlsFault> {
+        if self.partial.len() + bytes.len() > TLS_PARTIAL_SIZE_MAX {
+            self.has_failed = true;
+            return Err(TlsFault::Malformed);
+        }
+        self.partial.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    /// Opens the records that are whole now and hands on what they hold.
+    ///
+    /// `work` is memory for the records, of any content; decryption is in place.
+    ///
+    /// # Errors
+    ///
+    /// The peer does not keep to TLS, or refuses ours. The alert is among the bytes to send.
+    pub fn receive(
+        &mut self,
+        bytes: &[u8],
+        work: &mut Vec<u8>,
+        take: &mut dyn FnMut(&[u8]),
+    ) -> Result<Received, TlsFault> {
+        let mut received = Received::default();
+        work.clear();
+        work.extend_from_slice(&self.partial);
+        work.extend_from_slice(bytes);
+        let mut start = 0;
+        loop {
+            let UnbufferedStatus { discard, state } =
+                self.inner.process_tls_records(&mut work[start..]);
+            match state {
+                Ok(ConnectionState::ReadTraffic(mut traffic)) => {
+                    while let Some(record) = traffic.next_record() {
+                        take(record.map_err(|error| TlsFault::of(&error))?.payload);
+                    }
+                }
+                // Never offered, so it never comes.
+                Ok(ConnectionState::ReadEarlyData(_)) => {}
+                Ok(ConnectionState::EncodeTlsData(data)) => encode(data, &mut self.outgoing),
+                Ok(ConnectionState::TransmitTlsData(data)) => data.done(),
+                Ok(ConnectionState::PeerClosed) => {
+                    self.peer_ended = true;
+                    received.has_ended = true;
+                }
+                Ok(
+                    ConnectionState::BlockedHandshake
+                    | ConnectionState::WriteTraffic(_)
+                    | ConnectionState::Closed,
+                ) => {
+                    start += discard;
+                    break;
+                }
+                Ok(_) => return Err(self.fail(TlsFault::Malformed)),
+                Err(error) => return Err(self.fail(TlsFault::of(&error))),
+            }
+            start += discard;
+        }
+        self.keep_rest(&work[start..]);
+        received.has_begun = self.was_handshaking && !self.inner.is_handshaking();
+        self.was_handshaking &= !received.has_begun;
+        Ok(received)
+    }
+
+    /// What is left has memory only while there is something: most connections are idle.
+    fn keep_rest(&mut self, rest: &[u8]) {
+        self.partial.clear();
+        if rest.is_empty() || self.peer_ended {
+            self.partial = Vec::new();
+        } else {
+            self.partial.extend_from_slice(rest);
+        }
+    }
+
+    /// Nothing more is read; the alert that names the fault is to be sent.
+    fn fail(&mut self, fault: TlsFault) -> TlsFault {
+        self.has_failed = true;
+        self.partial = Vec::new();
+        loop {
+            let UnbufferedStatus { state, .. } = self.inner.process_tls_records(&mut []);
+            match state {
+                Ok(ConnectionState::EncodeTlsData(data)) => encode(data, &mut self.outgoing),
+                Ok(ConnectionState::TransmitTlsData(data)) => data.done(),
+                _ => return fault,
+            }
+        }
+    }
+
+    /// Seals `plain` into records to be sent. False: not now, the handshake is not done.
+    pub fn send(&mut self, plain: &[u8]) -> bool {
+        if self.has_failed || self.has_ended {
+            return true;
+        }
+        let before = self.outgoing.len();
+        let is_done = self.write(|mut traffic, out| {
+            let records = plain.len() / RECORD_SIZE_MAX + 1;
+            append(out, plain.len() + records * RECORD_OVERHEAD, |room| {
+                traffic.encrypt(plain, room)
+            });
+        });
+        // TLS 1.2 ends when its keys are used up, after some 2^24 records.
+        self.is_exhausted |= is_done && self.outgoing.len() == before;
+        is_done
+    }
+
+    /// Says that nothing more will be sent.
+    pub fn end(&mut self) {
+        if self.has_failed || self.has_ended || self.was_handshaking {
+            return;
+        }
+        self.has_ended = self.write(|mut traffic, out| {
+            append(out, RECORD_OVERHEAD, |room| traffic.queue_close_notify(room));
+        });
+    }
+
+    fn write(
+        &mut self,
+        mut put: impl FnMut(WriteTraffic<'_, rustls::server::ServerConnectionData>, &mut Vec<u8>),
+    ) -> bool {
+        loop {
+            // With what is left of the last receive: the library has places in it in mind.
+            let UnbufferedStatus { discard, state } =
+                self.inner.process_tls_records(&mut self.partial);
+            let is_done = match state {
+                Ok(ConnectionState::WriteTraffic(traffic)) => {
+                    put(traffic, &mut self.outgoing);
+                    Some(true)
+                }
+                Ok(ConnectionState::EncodeTlsData(data)) => {
+                    encode(data, &mut self.outgoing);
+                    None
+                }
+                Ok(ConnectionState::TransmitTlsData(data)) => {
+                    data.done();
+                    None
+                }
+                Ok(ConnectionState::PeerClosed) => None,
+                Ok(ConnectionState::BlockedHandshake) => Some(false),
+                // Closed both ways, or broken: nobody reads it.
+                _ => Some(true),
+            };
+            self.partial.drain(..discard);
+            if let Some(is_done) = is_done {
+                return is_done;
+            }
+        }
+    }
+
+    /// Nothing can be sent any more, though something should be.
+    #[must_use]
+    pub const fn is_exhausted(&self) -> bool {
+        self.is_exhausted
+    }
+
+    #[must_use]
+    pub fn unsent(&self) -> usize {
+        self.outgoing.len()
+    }
+
+    /// The records to send, to be taken away.
+    pub const fn outgoing(&mut self) -> &mut Vec<u8> {
+        &mut self.outgoing
+    }
+}
+
+fn encode<Data>(mut data: EncodeTlsData<'_, Data>, out: &mut Vec<u8>) {
+    append(out, 0, |room| {
+        data.encode(room).map_err(|error| match error {
+            EncodeError::InsufficientSize(size) => EncryptError::InsufficientSize(size),
+            EncodeError::AlreadyEncoded => EncryptError::EncryptExhausted,
+        })
+    });
+}
+
+/// Gives `put` at least `guess` bytes of room behind `out`, or what it asks for; keeps what it wrote.
+fn append(
+    out: &mut Vec<u8>,
+    guess: usize,
+    mut put: impl FnMut(&mut [u8]) -> Result<usize, EncryptError>,
+) {
+    let start = out.len();
+    out.resize(start + guess, 0);
+    let written = match put(&mut out[start..]) {
+        Err(EncryptError::InsufficientSize(InsufficientSizeError { required_size })) => {
+            out.resize(start + required_size, 0);
+            put(&mut out[start..])
+        }
+        result => result,
+    };
+    out.truncate(start + written.unwrap_or(0));
+}
+
+/// Whether a peer's first bytes are a request in the clear: no TLS record begins with a letter.
+#[must_use]
+pub fn looks_like_http(bytes: &[u8]) -> bool {
+    bytes.first().is_some_and(u8::is_ascii_uppercase)
+}

@@ -1,0 +1,1 @@
+//! TLS sessions against a client in memory.
