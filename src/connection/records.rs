@@ -2,7 +2,7 @@
 
 use super::{Connection, Context, Phase};
 use crate::http::http1::reply::PLAIN_HTTP;
-use crate::tls::{Alpn, TlsFault, looks_like_http};
+use crate::tls::{Alpn, Opened, TlsFault, looks_like_http};
 
 impl Connection {
     /// Bytes of a TLS connection.
@@ -35,27 +35,26 @@ impl Connection {
         }
         self.awaits_handshake = false;
         let mut work = std::mem::take(context.records);
-        let received =
-            tls.receive(bytes, &mut work, &mut |plain| self.handle_plain(plain, context));
+        let mut ended = false;
+        let received = tls.receive(bytes, &mut work, &mut |opened| match opened {
+            Opened::Begun { alpn, is_resumed } => self.begin_tls(alpn, is_resumed, context),
+            Opened::Bytes(plain) => self.handle_plain(plain, context),
+            Opened::Ended => ended = true,
+        });
         *context.records = work;
-        let alpn = tls.alpn();
-        let is_resumed = tls.is_resumed();
         self.tls = Some(tls);
         match received {
             Err(fault) => self.fail_tls(fault, context),
-            Ok(received) => {
-                if received.has_begun {
-                    let resumed = usize::from(is_resumed);
-                    context.counters.tls_handshakes[resumed].add_own(1);
-                    self.since_nanos = context.now.monotonic_nanos;
-                    if alpn == Some(Alpn::H2) && self.is_fresh {
-                        self.begin_http2(context.now);
-                    }
-                }
-                if received.has_ended {
-                    self.handle_end(context, false);
-                }
-            }
+            Ok(()) if ended => self.handle_end(context, false),
+            Ok(()) => {}
+        }
+    }
+
+    fn begin_tls(&mut self, alpn: Option<Alpn>, is_resumed: bool, context: &mut Context<'_>) {
+        context.counters.tls_handshakes[usize::from(is_resumed)].add_own(1);
+        self.since_nanos = context.now.monotonic_nanos;
+        if alpn == Some(Alpn::H2) {
+            self.begin_http2(context.now);
         }
     }
 

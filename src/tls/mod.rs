@@ -13,7 +13,7 @@ mod session;
 mod tests;
 
 pub use crate::counters::TlsFault;
-pub use session::{Alpn, Received, Session, looks_like_http};
+pub use session::{Alpn, Opened, Session, looks_like_http};
 
 use std::sync::Arc;
 

@@ -16,13 +16,17 @@ pub enum Alpn {
     H2,
 }
 
-/// What some bytes brought besides plaintext.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Received {
-    /// The handshake was finished by them.
-    pub has_begun: bool,
+/// What records held, in their order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Opened<'a> {
+    /// The handshake is done.
+    Begun {
+        alpn: Option<Alpn>,
+        is_resumed: bool,
+    },
+    Bytes(&'a [u8]),
     /// The peer said `close_notify`: it sends no more.
-    pub has_ended: bool,
+    Ended,
 }
 
 /// A record's header and the most that a cipher adds to a record (RFC 8446, section 5.2).
@@ -77,17 +81,14 @@ impl Session {
         self.was_handshaking && self.partial.is_empty() && self.outgoing.is_empty()
     }
 
-    #[must_use]
-    pub fn alpn(&self) -> Option<Alpn> {
+    fn alpn(&self) -> Option<Alpn> {
         match self.inner.alpn_protocol()? {
             b"h2" => Some(Alpn::H2),
             _ => Some(Alpn::Http11),
         }
     }
 
-    /// Whether the peer resumed an earlier session.
-    #[must_use]
-    pub fn is_resumed(&self) -> bool {
+    fn is_resumed(&self) -> bool {
         self.inner.handshake_kind() == Some(rustls::HandshakeKind::Resumed)
     }
 
@@ -116,20 +117,26 @@ impl Session {
         &mut self,
         bytes: &[u8],
         work: &mut Vec<u8>,
-        take: &mut dyn FnMut(&[u8]),
-    ) -> Result<Received, TlsFault> {
-        let mut received = Received::default();
+        take: &mut dyn FnMut(Opened<'_>),
+    ) -> Result<(), TlsFault> {
         work.clear();
         work.extend_from_slice(&self.partial);
         work.extend_from_slice(bytes);
         let mut start = 0;
         loop {
+            if self.was_handshaking && !self.inner.is_handshaking() {
+                self.was_handshaking = false;
+                take(Opened::Begun { alpn: self.alpn(), is_resumed: self.is_resumed() });
+            }
             let UnbufferedStatus { discard, state } =
                 self.inner.process_tls_records(&mut work[start..]);
             match state {
+                // In one breath with the end of the handshake: told first, then read.
+                Ok(ConnectionState::ReadTraffic(_)) if self.was_handshaking => {}
                 Ok(ConnectionState::ReadTraffic(mut traffic)) => {
                     while let Some(record) = traffic.next_record() {
-                        take(record.map_err(|error| TlsFault::of(&error))?.payload);
+                        let record = record.map_err(|error| TlsFault::of(&error))?;
+                        take(Opened::Bytes(record.payload));
                     }
                 }
                 // Never offered, so it never comes.
@@ -138,7 +145,7 @@ impl Session {
                 Ok(ConnectionState::TransmitTlsData(data)) => data.done(),
                 Ok(ConnectionState::PeerClosed) => {
                     self.peer_ended = true;
-                    received.has_ended = true;
+                    take(Opened::Ended);
                 }
                 Ok(
                     ConnectionState::BlockedHandshake
@@ -146,17 +153,24 @@ impl Session {
                     | ConnectionState::Closed,
                 ) => {
                     start += discard;
+                    // Once more, to tell of a handshake that ends without a word of ours.
+                    if self.was_handshaking && !self.inner.is_handshaking() {
+                        continue;
+                    }
                     break;
                 }
-                Ok(_) => return Err(self.fail(TlsFault::Malformed)),
-                Err(error) => return Err(self.fail(TlsFault::of(&error))),
+                Ok(_) => {
+                    return Err(self.fail(TlsFault::Malformed, &mut work[start + discard..]));
+                }
+                Err(error) => {
+                    let fault = TlsFault::of(&error);
+                    return Err(self.fail(fault, &mut work[start + discard..]));
+                }
             }
             start += discard;
         }
         self.keep_rest(&work[start..]);
-        received.has_begun = self.was_handshaking && !self.inner.is_handshaking();
-        self.was_handshaking &= !received.has_begun;
-        Ok(received)
+        Ok(())
     }
 
     /// What is left has memory only while there is something: most connections are idle.
@@ -169,18 +183,18 @@ impl Session {
         }
     }
 
-    /// Nothing more is read; the alert that names the fault is to be sent.
-    fn fail(&mut self, fault: TlsFault) -> TlsFault {
+    /// Nothing more is read; the alert that names the fault is to be sent. `rest` are the bytes behind it.
+    fn fail(&mut self, fault: TlsFault, rest: &mut [u8]) -> TlsFault {
         self.has_failed = true;
         self.partial = Vec::new();
-        loop {
-            let UnbufferedStatus { state, .. } = self.inner.process_tls_records(&mut []);
-            match state {
-                Ok(ConnectionState::EncodeTlsData(data)) => encode(data, &mut self.outgoing),
-                Ok(ConnectionState::TransmitTlsData(data)) => data.done(),
-                _ => return fault,
-            }
+        // Once, and with the bytes it has places in: the library gives out what it has to say before it
+        // looks at them, and must not look at them again.
+        if let UnbufferedStatus { state: Ok(ConnectionState::EncodeTlsData(data)), .. } =
+            self.inner.process_tls_records(rest)
+        {
+            encode(data, &mut self.outgoing);
         }
+        fault
     }
 
     /// Seals `plain` into records to be sent. False: not now, the handshake is not done.
