@@ -5,6 +5,8 @@
 #[path = "conformance/support.rs"]
 mod support;
 
+#[path = "conformance/rfc7541/mod.rs"]
+mod rfc7541;
 #[path = "conformance/rfc9110/mod.rs"]
 mod rfc9110;
 #[path = "conformance/rfc9112/mod.rs"]
