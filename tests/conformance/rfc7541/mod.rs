@@ -2,6 +2,7 @@
 
 mod appendix_c_examples;
 mod blocks;
+mod encoders;
 mod hostile;
 mod section_4_table;
 mod section_5_primitives;
