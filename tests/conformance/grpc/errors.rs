@@ -7,12 +7,15 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 use inrush::http::grpc::code;
 use inrush::http::http2::frame::{Kind, flag};
 
+/// Path, fields and DATA.
+type Call<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a [u8]);
+
 /// One HEADERS frame that ends the stream, whatever the fault.
 #[test]
 fn refusals_are_trailers_alone() {
     let fixture = start();
     let message = message(0, &log("text"));
-    let calls: [(&str, &[(&str, &str)], &[u8]); 5] = [
+    let calls: [Call<'_>; 5] = [
         (LOGS, &[("apikey", "wrong")], &message),
         ("/unknown.Service/Method", &[], &message),
         (LOGS, &[("grpc-timeout", "x")], &message),
