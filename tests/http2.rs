@@ -115,7 +115,7 @@ async fn send_tag(
     let (reply, mut sending) = sender.send_request(request.body(()).unwrap(), false)?;
     let padded = format!("{tag}/{}", "x".repeat(usize::try_from(tag % 13 * 3000).unwrap()));
     let mut content = bytes::Bytes::from(message(0, &log(&padded)));
-    if tag % 2 == 0 {
+    if tag.is_multiple_of(2) {
         sending.send_data(content.split_to(3), false)?;
         sending.send_data(content.split_to(content.len() / 2), false)?;
         tokio::task::yield_now().await;
