@@ -23,6 +23,7 @@ mod decode_otlp;
 mod decode_otlp_json;
 mod decode_remote_write;
 mod head;
+mod http2;
 mod journal;
 #[path = "../tests/support/mod.rs"]
 mod support;
@@ -30,6 +31,7 @@ mod support;
 fn main() {
     let mut criterion = criterion::Criterion::default().configure_from_args();
     head::bench(&mut criterion);
+    http2::bench(&mut criterion);
     auth::bench(&mut criterion);
     codings::bench(&mut criterion);
     decode_remote_write::bench(&mut criterion);

@@ -33,6 +33,9 @@ use std::time::Duration;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use inrush::config::{Config, Size};
+use inrush::http::http2::PREFACE;
+use inrush::http::http2::frame::{FrameHeader, Kind, flag, push_header};
+use inrush::http::http2::hpack::encode;
 
 static COUNTS: AtomicBool = AtomicBool::new(false);
 static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
@@ -178,6 +181,79 @@ fn exchange(stream: &mut TcpStream, request: &Body) {
     }
 }
 
+/// A client of gRPC, made of frames.
+struct Calls {
+    stream: TcpStream,
+    next: u32,
+    bodies: Vec<(&'static str, Vec<u8>)>,
+}
+
+impl Calls {
+    fn new(mut stream: TcpStream) -> Self {
+        let mut start = PREFACE.to_vec();
+        push_header(&mut start, 0, Kind::Settings, 0, 0);
+        push_header(&mut start, 0, Kind::Settings, flag::ACK, 0);
+        stream.write_all(&start).unwrap();
+        let message = |content: Vec<u8>| {
+            let length = u32::try_from(content.len()).unwrap().to_be_bytes();
+            [&[0][..], &length, &content].concat()
+        };
+        let service = |name| match name {
+            "logs" => "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
+            "trace" => "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
+            _ => "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
+        };
+        let mut bodies = Vec::new();
+        for records in [5, 60] {
+            bodies.push((service("logs"), message(bodies::otlp_logs(7, records))));
+            bodies.push((service("trace"), message(bodies::otlp_traces(7, records))));
+            bodies.push((service("metrics"), message(bodies::otlp_metrics(7, records))));
+        }
+        Self { stream, next: 1, bodies }
+    }
+
+    fn call(&mut self, key: &str, index: usize) {
+        let (path, body) = &self.bodies[index % self.bodies.len()];
+        let id = self.next;
+        self.next += 2;
+        let mut block = Vec::new();
+        for (name, value) in [
+            (":method", "POST"),
+            (":scheme", "http"),
+            (":path", path),
+            ("te", "trailers"),
+            ("content-type", "application/grpc"),
+            ("grpc-timeout", "10S"),
+            ("apikey", key),
+        ] {
+            encode::field(name, value.as_bytes(), &mut block);
+        }
+        let mut bytes = Vec::new();
+        push_header(&mut bytes, block.len(), Kind::Headers, flag::END_HEADERS, id);
+        bytes.extend_from_slice(&block);
+        let count = body.chunks(16_384).len();
+        for (place, piece) in body.chunks(16_384).enumerate() {
+            let ends = if place + 1 == count { flag::END_STREAM } else { 0 };
+            push_header(&mut bytes, piece.len(), Kind::Data, ends, id);
+            bytes.extend_from_slice(piece);
+        }
+        self.stream.write_all(&bytes).unwrap();
+        let mut has_message = false;
+        loop {
+            let mut header = [0; 9];
+            self.stream.read_exact(&mut header).unwrap();
+            let frame = FrameHeader::parse(&header).unwrap();
+            let mut payload = vec![0; frame.length];
+            self.stream.read_exact(&mut payload).unwrap();
+            has_message |= frame.kind == Kind::Data;
+            if frame.stream == id && frame.has(flag::END_STREAM) && frame.kind == Kind::Headers {
+                assert!(has_message, "{path}: {}", payload.escape_ascii());
+                return;
+            }
+        }
+    }
+}
+
 #[test]
 fn a_warm_request_allocates_nothing() {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
@@ -203,12 +279,18 @@ fn a_warm_request_allocates_nothing() {
             stream
         })
         .collect();
+    let stream = TcpStream::connect(started.http[0]).unwrap();
+    stream.set_nodelay(true).unwrap();
+    let mut calls = Calls::new(stream);
     let mut sent = 0;
     let mut round = |rounds: usize| {
         for index in 0..rounds * requests.len() {
             let stream = &mut streams[(index / 5) % 4];
             exchange(stream, &requests[index % requests.len()]);
             sent += requests[index % requests.len()].request.len();
+            if index % 4 == 0 {
+                calls.call(&key, index / 4);
+            }
         }
     };
     // The list that tells followers of a new segment takes memory for 31 of them at a time, so the
@@ -223,5 +305,6 @@ fn a_warm_request_allocates_nothing() {
     let told: Vec<_> = places.iter().map(|(place, count)| format!("{count} ×\n{place}")).collect();
     assert_eq!(allocations, 0, "in {} requests:\n{}", 30 * requests.len(), told.join("\n"));
     drop(streams);
+    drop(calls);
     started.server.drain();
 }

@@ -12,6 +12,7 @@ use super::{BodyState, Context, CutBody, CutStep, Exchange};
 use crate::envelope::{Codings, Route};
 use crate::http::Version;
 use crate::http::grpc::{self, GrpcFault, MessageReader};
+use crate::http::head::RequestHead;
 use crate::http::http1::framing::BodyFraming;
 use crate::http::http1::head::HeadError;
 use crate::http::http1::reply::ReplyTo;
@@ -19,7 +20,7 @@ use crate::http::http2::head::Head;
 use crate::http::http2::hpack::{FieldList, encode};
 use crate::http::http2::{ErrorCode, Event, Session, SessionError, Step};
 use crate::http::reply::{Reply, Value};
-use crate::ingest::{Admission, Peer};
+use crate::ingest::{Admission, Ingest, Peer};
 use crate::limits::{
     BODY_RATE_WINDOW, HEAD_TIMEOUT, HTTP2_STREAM_WINDOW_MAX, IDLE_TIMEOUT, KIB, MIB,
     REPLIES_SIZE_MAX, SEND_TIMEOUT,
@@ -67,9 +68,10 @@ enum Body {
     Discarded {
         cause: Cause,
     },
-    /// A health check.
+    /// A health check; the coding is that of compressed messages.
     Health {
         reader: MessageReader,
+        codings: Codings,
         message: Vec<u8>,
     },
     /// Complete; the answer comes with a commit, or from a large-body thread.
@@ -278,7 +280,8 @@ impl Http2 {
                 Body::Discarded { cause: Cause::Unkept }
             }
             Err(Cause::Serving(_)) => {
-                Body::Health { reader: MessageReader::default(), message: Vec::new() }
+                let (reader, codings) = message_reader(head);
+                Body::Health { reader, codings, message: Vec::new() }
             }
             Err(cause) => {
                 note_refusal(route, &cause, context);
@@ -289,14 +292,9 @@ impl Http2 {
                 self.fresh = Some(id);
                 let mut admission = admission;
                 let reader = echo.grpc.then(|| {
-                    let coding = route::grpc_coding(&head.fields);
-                    if let Ok(Some(coding)) = coding {
-                        admission.codings = Codings::one(coding);
-                    }
-                    MessageReader::new(match coding {
-                        Ok(_) => GrpcFault::EncodingMissing,
-                        Err(_) => GrpcFault::EncodingUnknown,
-                    })
+                    let (reader, codings) = message_reader(head);
+                    admission.codings = codings;
+                    reader
                 });
                 Body::Fresh { admission, length: *length, reader }
             }
@@ -383,7 +381,7 @@ impl Http2 {
                     self.session.expect(id, MIB as u64, HTTP2_STREAM_WINDOW_MAX, wire.out);
                 }
             }
-            Body::Health { reader, message } => {
+            Body::Health { reader, codings, message } => {
                 let read = reader.read_prefix(bytes).and_then(|content| {
                     reader.note_content(content.len())?;
                     if message.len() + content.len() > HEALTH_SIZE_MAX {
@@ -395,10 +393,7 @@ impl Http2 {
                 let cause = match read {
                     Err(fault) => Cause::Grpc(fault),
                     Ok(()) if !ends => return,
-                    Ok(()) if !grpc::names_known_service(message) => {
-                        Cause::Grpc(GrpcFault::ServiceUnknown)
-                    }
-                    Ok(()) => Cause::Serving(!context.ingest.is_draining),
+                    Ok(()) => check_health(reader, *codings, message, context.ingest),
                 };
                 self.answer(id, &cause, wire.out, context);
             }
@@ -785,6 +780,38 @@ fn check_deadline(deadline: Option<u64>, now: Now) -> Result<(), Cause> {
             Err(Cause::Grpc(GrpcFault::DeadlineExceeded))
         }
         _ => Ok(()),
+    }
+}
+
+/// The reader of a call's message, and the coding that its head names for a compressed one.
+fn message_reader(head: &RequestHead<'_>) -> (MessageReader, Codings) {
+    match route::grpc_coding(&head.fields) {
+        Ok(Some(coding)) => (MessageReader::default(), Codings::one(coding)),
+        Ok(None) => (MessageReader::default(), Codings::IDENTITY),
+        Err(_) => (MessageReader::new(GrpcFault::EncodingUnknown), Codings::IDENTITY),
+    }
+}
+
+/// The answer to a whole health check.
+fn check_health(
+    reader: &MessageReader,
+    codings: Codings,
+    message: &[u8],
+    ingest: &mut Ingest,
+) -> Cause {
+    let is_compressed = reader.prefix().is_some_and(|prefix| prefix.is_compressed);
+    let is_serving = Cause::Serving(!ingest.is_draining);
+    let message = match (is_compressed, codings.is_identity()) {
+        (true, true) => return Cause::Grpc(reader.uncoded()),
+        (true, false) => match ingest.unpack(codings, message, HEALTH_SIZE_MAX) {
+            Ok(message) => message,
+            Err(error) => return Cause::Content(error),
+        },
+        (false, _) => message,
+    };
+    match grpc::names_known_service(message) {
+        true => is_serving,
+        false => Cause::Grpc(GrpcFault::ServiceUnknown),
     }
 }
 

@@ -230,6 +230,16 @@ impl Ingest {
         Ok(())
     }
 
+    /// Takes the codings off a small message that is no body.
+    pub fn unpack<'a>(
+        &'a mut self,
+        codings: Codings,
+        message: &'a [u8],
+        limit: usize,
+    ) -> Result<&'a [u8], ContentError> {
+        content::decode(codings, message, &mut self.arena, limit)
+    }
+
     /// The envelope of the last admission, to be put in front of a body that comes in parts.
     pub fn envelope(&self) -> &[u8] {
         &self.envelope

@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::{Cause, RequestEcho};
 use crate::auth::AuthError;
+use crate::content::ContentError;
 use crate::decode::{DecodeError, Verdict};
 use crate::envelope::Route;
 use crate::http::grpc::{self, code};
@@ -287,7 +288,10 @@ pub(super) fn write_grpc(request: &RequestEcho<'_>, cause: &Cause, reply: &mut R
     let mut text = Text::new();
     super::write_sentence(request, cause, &mut text);
     let message = text.as_str();
-    let code = grpc_code(status, cause);
+    let code = match cause {
+        Cause::Content(error) if *error != ContentError::OutputOverLimit => code::INTERNAL,
+        _ => grpc_code(status, cause),
+    };
     reply.push(GRPC_STATUS, Value::Number(u64::from(code)));
     let mut coded = String::with_capacity(message.len());
     for byte in message.bytes().take(GRPC_MESSAGE_SIZE_MAX) {

@@ -3,8 +3,8 @@
 mod decode;
 pub mod encode;
 mod fields;
-mod huffman;
-mod integer;
+pub mod huffman;
+pub mod integer;
 mod tables;
 
 pub use decode::Decoder;
