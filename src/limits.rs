@@ -162,6 +162,9 @@ pub const TLS_PARTIAL_SIZE_MAX: usize = 64 * KIB;
 pub const TLS_HANDSHAKES_A_TURN: u32 = 8;
 /// Between a reply and the next head: longer than the 60 s at which metric readers export.
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(180);
+/// An idle connection gives its memory back after this long: thousands of agents send every ten seconds or
+/// more rarely.
+pub const IDLE_TRIM: Duration = Duration::from_secs(2);
 /// A body slower than [`BODY_RATE_MIN`] for this long is closed with 408.
 pub const BODY_RATE_WINDOW: Duration = Duration::from_secs(10);
 /// Bytes a second, over the window.

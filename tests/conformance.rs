@@ -17,3 +17,5 @@ mod rfc9110;
 mod rfc9112;
 #[path = "conformance/rfc9113/mod.rs"]
 mod rfc9113;
+#[path = "conformance/tls/mod.rs"]
+mod tls;

@@ -108,6 +108,11 @@ impl Pipeline {
         self.exchanges.is_empty()
     }
 
+    /// Gives its memory back.
+    pub fn trim(&mut self) {
+        self.exchanges.shrink_to_fit();
+    }
+
     pub fn is_full(&self) -> bool {
         self.exchanges.len() >= PIPELINE_COUNT_MAX
     }

@@ -14,8 +14,8 @@ use crate::http::{Method, Parsed};
 use crate::ingest::{Admission, Taken};
 use crate::journal::format::ENTRY_HEADER_SIZE;
 use crate::limits::{
-    BODY_BUDGET_TIMEOUT, BODY_RATE_WINDOW, BODY_SIZE_MAX, HEAD_TIMEOUT, IDLE_TIMEOUT, KIB,
-    LINGER_SIZE_MAX, LINGER_TIMEOUT, SEND_TIMEOUT, TLS_HANDSHAKE_TIMEOUT, size,
+    BODY_BUDGET_TIMEOUT, BODY_RATE_WINDOW, BODY_SIZE_MAX, HEAD_TIMEOUT, IDLE_TIMEOUT, IDLE_TRIM,
+    KIB, LINGER_SIZE_MAX, LINGER_TIMEOUT, SEND_TIMEOUT, TLS_HANDSHAKE_TIMEOUT, size,
 };
 use crate::outcome::{Cause, RequestEcho, render};
 use crate::ring::clock::Now;
@@ -452,7 +452,9 @@ impl Connection {
     // ── Replies and deadlines ─────────────────────────────────────────────────────────────────
 
     pub(super) fn write_replies(&mut self, context: &mut Context<'_>) {
+        let mut has_replied = false;
         while let Some((exchange, cause)) = self.pipeline.pop_settled() {
+            has_replied = true;
             let now_millis = context.now.wall_nanos / 1_000_000;
             render(&exchange.echo(now_millis), &cause, context.reply);
             let mut reply_to = exchange.reply_to;
@@ -467,11 +469,9 @@ impl Connection {
                 }
             }
         }
-        if self.pipeline.is_empty() && matches!(self.phase, Phase::ExpectHead { .. }) {
+        if has_replied && !self.head_begun && matches!(self.phase, Phase::ExpectHead { .. }) {
             // The idle time counts from the last reply.
-            if !self.head_begun {
-                self.since_nanos = context.now.monotonic_nanos;
-            }
+            self.since_nanos = context.now.monotonic_nanos;
         }
     }
 
@@ -499,18 +499,22 @@ impl Connection {
             }
             return;
         }
+        let is_idle = self.is_idle();
         match &mut self.phase {
             Phase::ExpectHead { .. } if self.head_begun => {
                 if waited > nanos(HEAD_TIMEOUT) {
                     self.refuse_unreadable(Cause::HeadTimeout, false, context);
                 }
             }
-            Phase::ExpectHead { .. } => {
-                if waited > nanos(IDLE_TIMEOUT) && self.pipeline.is_empty() {
+            Phase::ExpectHead { .. } if is_idle => {
+                if waited > nanos(IDLE_TIMEOUT) {
                     self.is_last = true;
                     self.phase = Phase::Ended;
+                } else if waited > nanos(IDLE_TRIM) {
+                    self.trim();
                 }
             }
+            Phase::ExpectHead { .. } => {}
             Phase::ExpectBody { .. } => {
                 if waited > nanos(BODY_RATE_WINDOW) {
                     self.refuse_body(Cause::BodyTimeout, &[], context);

@@ -564,6 +564,18 @@ impl Connection {
             && !self.is_sending
     }
 
+    /// Gives back what an idle connection does not need.
+    fn trim(&mut self) {
+        for memory in [&mut self.out, &mut self.spare, &mut self.stash] {
+            memory.shrink_to_fit();
+        }
+        self.pipeline.trim();
+        self.spare_body = None;
+        if let Some(tls) = &mut self.tls {
+            tls.outgoing().shrink_to_fit();
+        }
+    }
+
     /// No new request is begun; what is in flight is answered.
     pub fn drain(&mut self, now: Now) {
         if let Phase::Http2 { http2 } = &mut self.phase {

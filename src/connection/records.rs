@@ -1,6 +1,6 @@
 //! TLS on a connection: records become bytes as if they came in the clear, replies become records.
 
-use super::{Connection, Context, Phase};
+use super::{Connection, Context};
 use crate::http::http1::reply::PLAIN_HTTP;
 use crate::tls::{Alpn, Opened, TlsFault, looks_like_http};
 
@@ -83,8 +83,7 @@ impl Connection {
         if !self.out.is_empty() && tls.send(&self.out) {
             self.out.clear();
         }
-        let is_over = matches!(self.phase, Phase::Linger { .. } | Phase::Ended);
-        if self.is_last && is_over && self.pipeline.is_empty() && self.out.is_empty() {
+        if self.is_last && self.pipeline.is_empty() && self.out.is_empty() {
             tls.end();
         }
         self.is_closing |= tls.is_exhausted();

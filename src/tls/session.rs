@@ -40,6 +40,7 @@ pub struct Session {
     /// Records to send: handshake, alerts, replies.
     outgoing: Vec<u8>,
     was_handshaking: bool,
+    is_untouched: bool,
     has_failed: bool,
     is_exhausted: bool,
     peer_ended: bool,
@@ -57,6 +58,7 @@ impl Session {
             partial: Vec::new(),
             outgoing: Vec::new(),
             was_handshaking: true,
+            is_untouched: true,
             has_failed: false,
             is_exhausted: false,
             peer_ended: false,
@@ -77,8 +79,8 @@ impl Session {
 
     /// Whether anything has come yet: checks of load balancers open a connection and close it.
     #[must_use]
-    pub fn is_untouched(&self) -> bool {
-        self.was_handshaking && self.partial.is_empty() && self.outgoing.is_empty()
+    pub const fn is_untouched(&self) -> bool {
+        self.is_untouched
     }
 
     fn alpn(&self) -> Option<Alpn> {
@@ -102,6 +104,7 @@ impl Session {
             self.has_failed = true;
             return Err(TlsFault::Malformed);
         }
+        self.is_untouched = false;
         self.partial.extend_from_slice(bytes);
         Ok(())
     }
@@ -119,6 +122,7 @@ impl Session {
         work: &mut Vec<u8>,
         take: &mut dyn FnMut(Opened<'_>),
     ) -> Result<(), TlsFault> {
+        self.is_untouched &= bytes.is_empty();
         work.clear();
         work.extend_from_slice(&self.partial);
         work.extend_from_slice(bytes);
@@ -187,12 +191,13 @@ impl Session {
     fn fail(&mut self, fault: TlsFault, rest: &mut [u8]) -> TlsFault {
         self.has_failed = true;
         self.partial = Vec::new();
-        // Once, and with the bytes it has places in: the library gives out what it has to say before it
-        // looks at them, and must not look at them again.
-        if let UnbufferedStatus { state: Ok(ConnectionState::EncodeTlsData(data)), .. } =
-            self.inner.process_tls_records(rest)
-        {
-            encode(data, &mut self.outgoing);
+        // The library gives out what it has to say before it looks at the bytes, and must not look at them
+        // again.
+        while self.inner.wants_write() {
+            match self.inner.process_tls_records(rest).state {
+                Ok(ConnectionState::EncodeTlsData(data)) => encode(data, &mut self.outgoing),
+                _ => break,
+            }
         }
         fault
     }

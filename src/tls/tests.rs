@@ -390,6 +390,8 @@ fn damaged_records_never_pass_and_never_panic() {
         while pair.client.wants_write() {
             pair.client.write_tls(&mut bytes).unwrap();
         }
+        let cut = random();
+        pair.cuts = Box::new(move |length| vec![cut % (length + 1), length]);
         let before = pair.told.begun.is_some();
         // A record's version is of no meaning (RFC 8446, section 5.1).
         let place = random() % bytes.len();

@@ -14,6 +14,8 @@ pub const KEY: &str = "end-to-end-key-0123456789";
 pub struct Server {
     child: Child,
     pub http: String,
+    /// Empty without a TLS listener.
+    pub https: String,
     pub admin: String,
     pub data: PathBuf,
     /// What the server said at start.
@@ -67,13 +69,14 @@ impl Server {
                 panic!("the server ended at start: {:?}\n{announcement}", child.wait());
             }
         }
-        let address = |label: &str| {
-            let line = announcement.lines().find(|line| line.starts_with(label)).unwrap();
-            let rest = line.split("http://").nth(1).unwrap();
-            rest.split(['/', ' ']).next().unwrap().to_owned()
+        let address = |label: &str, scheme: &str| {
+            let lines = announcement.lines().filter(|line| line.starts_with(label));
+            let rest = lines.filter_map(|line| line.split(&format!(" {scheme}://")).nth(1)).next();
+            rest.and_then(|rest| rest.split(['/', ' ']).next()).unwrap_or_default().to_owned()
         };
-        let (http, admin) = (address("listening"), address("admin"));
-        Self { child, http, admin, data: data.to_owned(), announcement }
+        let (http, admin) = (address("listening", "http"), address("admin", "http"));
+        let https = address("listening", "https");
+        Self { child, http, https, admin, data: data.to_owned(), announcement }
     }
 
     pub fn pid(&self) -> u32 {
@@ -188,7 +191,7 @@ impl Reply {
 }
 
 /// Reads one reply; `None` where the server closed before it.
-pub fn read_reply(stream: &mut TcpStream) -> Option<Reply> {
+pub fn read_reply(stream: &mut impl Read) -> Option<Reply> {
     loop {
         let mut head = Vec::new();
         let mut byte = [0];
