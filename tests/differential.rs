@@ -16,6 +16,8 @@ mod compare;
 mod datadog_metrics;
 #[path = "differential/datadog_metrics_traps.rs"]
 mod datadog_metrics_traps;
+#[path = "differential/datadog_traces.rs"]
+mod datadog_traces;
 #[path = "differential/firehose.rs"]
 mod firehose;
 #[path = "differential/firehose_traps.rs"]
