@@ -1,10 +1,12 @@
-"""All three signals of the OpenTelemetry SDKs over OTLP/HTTP: Python as protobuf with gzip, JavaScript as
-JSON and as protobuf with gzip. What was emitted is read back from Parquet."""
+"""All three signals of the OpenTelemetry SDKs: over OTLP/HTTP Python as protobuf with gzip, JavaScript as
+JSON and as protobuf with gzip; over gRPC with TLS both. What was emitted is read back from Parquet."""
 
 import json
 import os
 import shutil
 import subprocess
+
+import grpc
 
 import signals
 from support import KEY, ROOT, TENANT, WORK, Server, equal, finish, scenario
@@ -102,17 +104,26 @@ def check_metrics(server, service, python, outer):
 
 
 def main():
-    server = Server(WORK)
+    server = Server(WORK, arguments=["--https", "127.0.0.1:0"])
     services = {"python": True}
     with scenario("OpenTelemetry SDK for Python: sends all signals as protobuf with gzip"):
         signals.send(server.url, {"apikey": KEY}, "python")
         server.assert_healthy()
+    # By its name: the certificate is for that.
+    secure = f"https://localhost:{server.https.split(':')[1]}"
+    for compression in (grpc.Compression.NoCompression, grpc.Compression.Gzip):
+        service = f"python-grpc-{compression.name.lower()}"
+        services[service] = True
+        with scenario(f"OpenTelemetry SDK for Python: sends all signals over gRPC with TLS, {compression.name}"):
+            credentials = grpc.ssl_channel_credentials(server.certificate.read_bytes())
+            signals.send(secure, (("apikey", KEY),), service, credentials, compression)
+            server.assert_healthy()
     if shutil.which("node") and (WORK.parent / "npm/installed.stamp").exists():
-        for form in ("json", "protobuf"):
+        for form in ("json", "protobuf", "grpc"):
             services[f"js-{form}"] = False
             with scenario(f"OpenTelemetry SDK for JavaScript: sends all signals as {form}"):
                 done = subprocess.run(
-                    ["node", ROOT / "tests/interop/signals.js", server.url, KEY, form, f"js-{form}"],
+                    ["node", ROOT / "tests/interop/signals.js", secure if form == "grpc" else server.url, KEY, form, f"js-{form}", server.certificate],
                     stdout=subprocess.PIPE, stderr=open(WORK / "node.log", "ab"), timeout=60, env=os.environ,
                 )
                 equal(done.returncode, 0, f"exit code of node, see {WORK}/node.log")

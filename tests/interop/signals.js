@@ -1,7 +1,8 @@
 // What the OpenTelemetry JavaScript SDK sends in all three signals: run with the server's address, the key,
-// `json` or `protobuf`, and a service name. Prints the exporters' result codes: 0 is success.
+// `json`, `protobuf` or `grpc`, a service name, and for gRPC the certificate to trust. Prints the exporters' result codes: 0 is success.
 "use strict";
 
+const { readFileSync } = require("node:fs");
 const { createRequire } = require("node:module");
 const load = createRequire(`${process.env.INTEROP_WORK}/npm/`);
 const api = load("@opentelemetry/api");
@@ -11,8 +12,8 @@ const { BatchSpanProcessor, NodeTracerProvider } = load("@opentelemetry/sdk-trac
 const { BatchLogRecordProcessor, LoggerProvider } = load("@opentelemetry/sdk-logs");
 const { AggregationType, MeterProvider, PeriodicExportingMetricReader } = load("@opentelemetry/sdk-metrics");
 
-const [url, key, form, service] = process.argv.slice(2);
-const suffix = form === "json" ? "http" : "proto";
+const [url, key, form, service, certificate] = process.argv.slice(2);
+const suffix = { json: "http", protobuf: "proto", grpc: "grpc" }[form];
 const { OTLPTraceExporter } = load(`@opentelemetry/exporter-trace-otlp-${suffix}`);
 const { OTLPLogExporter } = load(`@opentelemetry/exporter-logs-otlp-${suffix}`);
 const { OTLPMetricExporter } = load(`@opentelemetry/exporter-metrics-otlp-${suffix}`);
@@ -21,9 +22,16 @@ const TIME = 1700000000;
 const at = (nanos) => [TIME, 123456000 + nanos];
 const ATTRIBUTES = { text: "käse 🧀", yes: true, int: -42, double: 0.1, texts: ["a", "b"], ints: [1, 2] };
 
+function overGrpc() {
+  const { Metadata, credentials } = load("@grpc/grpc-js");
+  const metadata = new Metadata();
+  metadata.set("apikey", key);
+  return { url, metadata, credentials: credentials.createSsl(readFileSync(certificate)), compression: "gzip", timeoutMillis: 5000 };
+}
+
 const codes = { logs: [], traces: [], metrics: [] };
 function exporter(Exporter, signal) {
-  const made = new Exporter({ url: `${url}/v1/${signal}`, headers: { apikey: key }, compression: form === "json" ? "none" : "gzip", timeoutMillis: 5000 });
+  const made = form === "grpc" ? new Exporter(overGrpc()) : new Exporter({ url: `${url}/v1/${signal}`, headers: { apikey: key }, compression: form === "json" ? "none" : "gzip", timeoutMillis: 5000 });
   const send = made.export.bind(made);
   made.export = (batch, done) => send(batch, (result) => { codes[signal].push(result.code); done(result); });
   return made;

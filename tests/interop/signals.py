@@ -1,10 +1,13 @@
-"""What the OpenTelemetry Python SDK sends in all three signals over OTLP/HTTP protobuf with gzip.
+"""What the OpenTelemetry Python SDK sends in all three signals, over OTLP/HTTP protobuf or gRPC.
 
 Every kind of instrument, span, link, event and attribute that the SDK knows. `otel_signals.py` sends it
 to the real binary, `record_vectors.py` records it.
 """
 
 from opentelemetry import trace
+from opentelemetry.exporter.otlp.proto.grpc import _log_exporter as grpc_log
+from opentelemetry.exporter.otlp.proto.grpc import metric_exporter as grpc_metric
+from opentelemetry.exporter.otlp.proto.grpc import trace_exporter as grpc_trace
 from opentelemetry.exporter.otlp.proto.http import Compression
 from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
@@ -21,27 +24,33 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags, TraceState
 
+HTTP = OTLPSpanExporter, OTLPLogExporter, OTLPMetricExporter
+GRPC = grpc_trace.OTLPSpanExporter, grpc_log.OTLPLogExporter, grpc_metric.OTLPMetricExporter
+
 TIME = 1_700_000_000_123_456_789
 ATTRIBUTES = {"text": "käse 🧀", "yes": True, "int": -42, "double": 0.1, "whole": 3.0, "texts": ["a", "b"], "ints": [1, 2]}
 
 
-def send(url, headers, service):
-    """Emits and flushes everything. A refusal shows in the rows that are missing."""
+def send(url, headers, service, credentials=None, compression=Compression.Gzip):
+    """Emits and flushes everything; with credentials over gRPC. A refusal shows in the rows that are missing."""
     resource = Resource({"service.name": service, "host.cpus": 2})
 
     def options(signal):
-        return {"endpoint": f"{url}/v1/{signal}", "headers": headers, "compression": Compression.Gzip}
+        if credentials is not None:
+            return {"endpoint": url, "headers": headers, "compression": compression, "credentials": credentials}
+        return {"endpoint": f"{url}/v1/{signal}", "headers": headers, "compression": compression}
 
+    spans, records, metrics = GRPC if credentials is not None else HTTP
     tracers = TracerProvider(resource=resource)
-    tracers.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(**options("traces"))))
+    tracers.add_span_processor(BatchSpanProcessor(spans(**options("traces"))))
     tracer = tracers.get_tracer("interop.traces", "1.2", attributes={"scope": "t"})
     foreign = SpanContext(0x11, 0x22, True, TraceFlags(1), TraceState([("vendor", "x")]))
 
     logs = LoggerProvider(resource=resource)
-    logs.add_log_record_processor(BatchLogRecordProcessor(OTLPLogExporter(**options("logs"))))
+    logs.add_log_record_processor(BatchLogRecordProcessor(records(**options("logs"))))
     logger = logs.get_logger("interop.logs", "0.1")
 
-    reader = PeriodicExportingMetricReader(OTLPMetricExporter(**options("metrics")), 3_600_000)
+    reader = PeriodicExportingMetricReader(metrics(**options("metrics")), 3_600_000)
     meters = MeterProvider(
         [reader], resource=resource, exemplar_filter=AlwaysOnExemplarFilter(),
         views=[View(instrument_name="interop.exponential", aggregation=ExponentialBucketHistogramAggregation())],

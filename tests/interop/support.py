@@ -154,11 +154,14 @@ class Server:
         self.http = self._address(said, "listening")
         self.admin = self._address(said, "admin")
         self.url = f"http://{self.http}"
+        # Of a server with `--https`.
+        self.https = self._address(said, "listening", "https")
+        self.certificate = self.data / "tls/development.crt"
 
     @staticmethod
-    def _address(said, label):
-        line = next(line for line in said if line.startswith(label))
-        return line.split("http://")[1].split("/")[0].split()[0]
+    def _address(said, label, scheme="http"):
+        found = [line.split(f" {scheme}://")[1] for line in said if line.startswith(label) and f" {scheme}://" in line]
+        return found[0].split("/")[0].split()[0] if found else None
 
     def metrics(self):
         """Every sample of the admin page, by its name with labels."""
