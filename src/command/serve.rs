@@ -139,7 +139,8 @@ fn write_announcement(
         out,
         "endpoints   POST /api/v1/write (Prometheus remote write)  /api/v1/import/prometheus\n            \
          /v1/logs /v1/traces /v1/metrics (OTLP)  /json/logs  /firehose/logs\n            \
-         /datadog/api/v1/series /datadog/api/v2/series /datadog/api/beta/sketches"
+         /datadog/api/v1/series /datadog/api/v2/series /datadog/api/beta/sketches\n            \
+         /v0.3/traces /v0.4/traces /v0.5/traces /v0.7/traces (Datadog)  gRPC: OTLP, grpc.health.v1"
     )?;
     match &started.first_key {
         Some(key) => {

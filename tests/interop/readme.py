@@ -27,13 +27,15 @@ BODIES = {"otlp logs": ["hello from OTLP"], "firehose": ["hello from Firehose"]}
 
 # Sends one log by the SDK's own reading of its environment.
 SDK = """
-from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
+import importlib, os
+protocol = os.environ["OTEL_EXPORTER_OTLP_PROTOCOL"].split("/")[0]
+OTLPLogExporter = importlib.import_module(f"opentelemetry.exporter.otlp.proto.{protocol}._log_exporter").OTLPLogExporter
 from opentelemetry._logs import LogRecord
 from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk._logs.export import SimpleLogRecordProcessor
 logs = LoggerProvider()
 logs.add_log_record_processor(SimpleLogRecordProcessor(OTLPLogExporter()))
-logs.get_logger("readme").emit(LogRecord(body="by the environment"))
+logs.get_logger("readme").emit(LogRecord(body=f"by the environment over {protocol}"))
 logs.shutdown()
 """
 
@@ -49,7 +51,7 @@ def blocks(language, mark=None):
 
 def run(text, server):
     """Runs a block in the folder in which a user would have started the server."""
-    text = text.replace("127.0.0.1:8080", server.http).replace("127.0.0.1:8081", server.admin)
+    text = text.replace("localhost:8443", f"localhost:{server.https.split(':')[1]}").replace("127.0.0.1:8080", server.http).replace("127.0.0.1:8081", server.admin)
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("INRUSH_", "OTEL_"))}
     environment |= {"KEY": KEY, "PATH": f"{pathlib.Path(BINARY).parent}:{os.environ['PATH']}"}
     done = subprocess.run(
@@ -84,7 +86,7 @@ def main():
     if not README.exists():
         print("PASS README: there is none")
         finish()
-    server = Server(WORK)
+    server = Server(WORK, arguments=["--https", "127.0.0.1:0"])
     tries = blocks("sh", "# try")
     with scenario("README: has blocks to try and to query"):
         assert tries, "no block begins with `# try: NAME`"
@@ -103,12 +105,13 @@ def main():
     for _, text in blocks("sh"):
         if "OTEL_EXPORTER_OTLP_" not in text:
             continue
-        with scenario("README: environment of an OpenTelemetry SDK"):
+        protocol = re.search(r"PROTOCOL=(\w+)", text).group(1)
+        with scenario(f"README: environment of an OpenTelemetry SDK, {protocol}"):
             text = text.replace("YOUR_KEY", KEY)
             run(f"{text}\nexec {sys.executable} - <<'PYTHON'\n{SDK}\nPYTHON\n", server)
             server.wait_until_stored()
             bodies = [row["Body"] for row in server.rows("logs")]
-            equal(bodies.count("by the environment"), 1, "rows of the SDK")
+            equal(bodies.count(f"by the environment over {protocol}"), 1, "rows of the SDK")
 
     server.assert_healthy()
     server.stop()
