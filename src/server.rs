@@ -13,7 +13,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{FlockOperation, flock};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
@@ -30,6 +30,7 @@ use crate::journal::write::Writer;
 use crate::journal::{self, Journal, Recovered, RecoveryReport};
 use crate::limits;
 use crate::ring::Errno;
+use crate::ring::clock::Clock;
 use crate::ring::uring::Uring;
 use crate::shard::{
     JOURNAL_TOKEN, LargeBodies, Listen, Load, Mailbox, Message, Parts, Placement, Sender, Shard,
@@ -209,7 +210,7 @@ pub fn start(config: Config) -> Result<Started, StartError> {
     let first_key = first_key(&config.data_dir)?;
     let keys = key::load(&config.data_dir).map_err(StartError::Keys)?;
     let tls = if config.https.is_empty() { None } else { Some(Tls::load(&config)?) };
-    let (listeners, http, https) = listen(&config)?;
+    let Listening { shards: listeners, http, https } = listen(&config)?;
     let admin_listener = admin::bind(config.admin)
         .map_err(|error| StartError::Admin { address: config.admin, error })?;
 
@@ -434,14 +435,19 @@ fn first_key(data_dir: &Path) -> Result<Option<String>, StartError> {
 /// A bound socket, and whether it speaks TLS.
 type Bound = (OwnedFd, bool);
 
+struct Listening {
+    /// By shard.
+    shards: Vec<Vec<Bound>>,
+    http: Vec<SocketAddr>,
+    https: Vec<SocketAddr>,
+}
+
 /// One listener a shard and address, all on the same ports.
-fn listen(
-    config: &Config,
-) -> Result<(Vec<Vec<Bound>>, Vec<SocketAddr>, Vec<SocketAddr>), StartError> {
+fn listen(config: &Config) -> Result<Listening, StartError> {
     let mut shards: Vec<Vec<Bound>> = (0..config.shards).map(|_| Vec::new()).collect();
     let http = listen_on(&config.http, false, &mut shards)?;
     let https = listen_on(&config.https, true, &mut shards)?;
-    Ok((shards, http, https))
+    Ok(Listening { shards, http, https })
 }
 
 fn listen_on(
@@ -656,7 +662,8 @@ impl Tls {
             }
             _ => {
                 let folder = config.data_dir.join("tls");
-                let made = files::development(&folder).map_err(StartError::Certificate)?;
+                let now = UNIX_EPOCH + Duration::from_nanos(Clock::default().now().wall_nanos);
+                let made = files::development(&folder, now).map_err(StartError::Certificate)?;
                 files::Paths { clients, ..made }
             }
         };

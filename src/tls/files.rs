@@ -56,7 +56,6 @@ pub enum CertificateError {
 }
 
 impl CertificateError {
-    #[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
     pub(super) fn of(error: impl fmt::Display) -> Self {
         Self::Library(error.to_string())
     }
@@ -198,7 +197,7 @@ const DEVELOPMENT_YEARS: u32 = 10;
 /// # Errors
 ///
 /// The folder cannot be written, or no key can be made.
-pub fn development(folder: &Path) -> Result<Paths, CertificateError> {
+pub fn development(folder: &Path, now: SystemTime) -> Result<Paths, CertificateError> {
     let paths = Paths {
         certificate: folder.join("development.crt"),
         key: folder.join("development.key"),
@@ -207,7 +206,7 @@ pub fn development(folder: &Path) -> Result<Paths, CertificateError> {
     if paths.certificate.exists() && paths.key.exists() {
         return Ok(paths);
     }
-    let (certificate, key) = make_certificate()?;
+    let (certificate, key) = make_certificate(now)?;
     fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
@@ -219,7 +218,7 @@ pub fn development(folder: &Path) -> Result<Paths, CertificateError> {
     Ok(paths)
 }
 
-fn make_certificate() -> Result<(String, String), CertificateError> {
+fn make_certificate(now: SystemTime) -> Result<(String, String), CertificateError> {
     let mut names = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
     if !host.is_empty() && !names.contains(&host) {
@@ -240,7 +239,6 @@ fn make_certificate() -> Result<(String, String), CertificateError> {
     parameters.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ServerAuth];
     let day = std::time::Duration::from_secs(24 * 3600);
     let year = 365 * day;
-    let now = SystemTime::now();
     parameters.not_before = (now - day).into();
     parameters.not_after = (now + year * DEVELOPMENT_YEARS).into();
     let certificate = parameters.self_signed(&key).map_err(CertificateError::of)?;

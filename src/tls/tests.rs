@@ -14,6 +14,11 @@ use super::{Acceptor, Alpn, ClientAuth, Opened, Session, Tickets, TlsFault};
 
 const VERSIONS: [&SupportedProtocolVersion; 2] = [&version::TLS12, &version::TLS13];
 
+#[expect(clippy::disallowed_methods, reason = "clients look at the clock too")]
+fn now() -> std::time::SystemTime {
+    std::time::SystemTime::now()
+}
+
 struct Authority {
     pem: String,
     issuer: rcgen::Issuer<'static, rcgen::KeyPair>,
@@ -45,7 +50,7 @@ struct World {
 fn world() -> World {
     let folder = tempfile::tempdir().unwrap();
     let tickets = Tickets::new().unwrap();
-    let paths = files::development(folder.path()).unwrap();
+    let paths = files::development(folder.path(), now()).unwrap();
     let acceptor = files::load(&paths, &tickets).unwrap().acceptor;
     World { folder, tickets, paths, acceptor }
 }
@@ -412,13 +417,13 @@ fn the_development_certificate_is_made_once_and_is_no_authority() {
     use std::os::unix::fs::PermissionsExt;
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path().join("deep/tls");
-    let paths = files::development(&folder).unwrap();
+    let paths = files::development(&folder, now()).unwrap();
     let text = std::fs::read_to_string(&paths.certificate).unwrap();
     let mode = std::fs::metadata(&paths.key).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
     let fingerprint = files::load(&paths, &Tickets::new().unwrap()).unwrap().fingerprint;
     assert_eq!(fingerprint.split(':').count(), 32);
-    assert_eq!(files::development(&folder).unwrap(), paths);
+    assert_eq!(files::development(&folder, now()).unwrap(), paths);
     assert_eq!(std::fs::read_to_string(&paths.certificate).unwrap(), text);
     // BasicConstraints (2.5.29.19), critical, with an empty sequence: `cA` is FALSE.
     let der = CertificateDer::from_pem_file(&paths.certificate).unwrap();
@@ -430,7 +435,7 @@ fn the_development_certificate_is_made_once_and_is_no_authority() {
 fn files_that_cannot_be_used_are_named() {
     let world = world();
     let other = tempfile::tempdir().unwrap();
-    let other = files::development(other.path()).map(|paths| (other, paths)).unwrap();
+    let other = files::development(other.path(), now()).map(|paths| (other, paths)).unwrap();
     let words = |paths: &Paths| match files::load(paths, &world.tickets) {
         Ok(_) => panic!("{paths:?} should not load"),
         Err(error) => error,
