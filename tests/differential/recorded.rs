@@ -7,13 +7,15 @@ use prost::Message as _;
 
 use crate::compare::Pair;
 use crate::support::messages::opentelemetry::proto::collector::logs::v1::ExportLogsServiceRequest;
-use crate::support::messages::prometheus::WriteRequest;
+use crate::support::messages::prometheus::{TimeSeries, WriteRequest};
 use crate::{otlp_logs, remote_write};
 
 /// Prometheus 2.42 of Debian, scraping itself: its first samples.
 const SAMPLES: &[u8] = include_bytes!("../vectors/prometheus-2.42-samples.snappy");
 /// The same Prometheus: metadata in a request of its own.
 const METADATA: &[u8] = include_bytes!("../vectors/prometheus-2.42-metadata.snappy");
+/// vmagent of Debian, scraping a target of four samples, in its zstd dialect.
+const VMAGENT: &[u8] = include_bytes!("../vectors/vmagent-1.145.0-samples.zst");
 /// OpenTelemetry Python: 43 records of the logging handler, gzip.
 const LOGS: &[u8] = include_bytes!("../vectors/opentelemetry-python-logs.protobuf.gz");
 
@@ -44,6 +46,30 @@ fn metadata_of_prometheus() {
     let message = WriteRequest::decode(&payload[..]).unwrap();
     assert!(message.metadata.len() > 100 && message.timeseries.is_empty());
     agree(&remote_write::PAIR, &payload, "metadata of Prometheus");
+}
+
+#[test]
+fn samples_of_vmagent() {
+    let payload = payload(Coding::Zstd, VMAGENT);
+    let message = WriteRequest::decode(&payload[..]).unwrap();
+    let label = |series: &TimeSeries, name: &str| {
+        series.labels.iter().find(|label| label.name == name).map(|label| label.value.clone())
+    };
+    let value = |name: &str| {
+        let found = |series: &&TimeSeries| label(series, "__name__").as_deref() == Some(name);
+        let series = message.timeseries.iter().find(found).unwrap();
+        assert_eq!(label(series, "replica").as_deref(), Some("a"));
+        (series.samples[0].value.to_bits(), label(series, "path"))
+    };
+    let path = Some("k\u{e4}se \"x\"".to_owned());
+    assert_eq!(value("interop_requests_total"), (3f64.to_bits(), path));
+    assert_eq!(value("interop_temperature").0, (-1.5f64).to_bits());
+    assert_eq!(value("interop_inf").0, f64::INFINITY.to_bits());
+    assert_eq!(value("up").0, 1f64.to_bits());
+    let pair = &remote_write::PAIR;
+    assert!(pair.compare(&payload, &mut Scratch::default(), "samples of vmagent"));
+    pair.compare_damaged(&payload, 7, 2000);
+    pair.compare_cuts(&payload, "samples of vmagent");
 }
 
 #[test]
