@@ -19,7 +19,7 @@ use inrush::journal::read::{EntrySource, Read};
 use inrush::journal::write::{Ticket, Writer};
 use inrush::journal::{Journal, Options};
 use inrush::ring::uring::Uring;
-use inrush::ring::{Completion, Ring};
+use inrush::ring::{Completion, Features, Ring};
 
 const MIB: usize = 1024 * 1024;
 const PACKED: usize = 4 * 1024;
@@ -46,7 +46,7 @@ impl Shard {
         let (journal, mut recovered, _) = Journal::open(&options, &|_, _| 0).unwrap();
         let start = recovered.remove(0);
         let pool = Pool::new(192 * MIB, start.first.alignment);
-        let ring = Uring::new().unwrap();
+        let ring = Uring::new(Features::Auto).unwrap();
         start.mailbox.register(ring.waker());
         let writer = Writer::new(
             start.incarnation,

@@ -119,7 +119,8 @@ struct Serve {
     /// Allow --http-tenant on listeners that other machines reach
     #[arg(long)]
     http_tenant_anywhere: bool,
-    /// Kernel interface: auto or uring [default: auto]
+    /// Kernel interface: auto, uring or poll; auto is io_uring, and epoll where it is refused
+    /// [default: auto]
     #[arg(long, value_name = "RING")]
     ring: Option<String>,
     /// error, warn, info, debug or trace [default: info]

@@ -11,7 +11,7 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -23,15 +23,16 @@ use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use crate::admin::{self, Status};
 use crate::buffer::Pool;
 use crate::command::key;
-use crate::config::Config;
+use crate::config::{Config, RingFeatures, RingMode};
 use crate::counters::{ShardCounters, StoreCounters, Tenants};
 use crate::ingest::{Ingest, Keys, Tenant};
 use crate::journal::write::Writer;
 use crate::journal::{self, Journal, Recovered, RecoveryReport};
 use crate::limits;
-use crate::ring::Errno;
 use crate::ring::clock::Clock;
+use crate::ring::poll::Poll;
 use crate::ring::uring::Uring;
+use crate::ring::{Errno, Features, Ring};
 use crate::shard::{
     JOURNAL_TOKEN, LargeBodies, Listen, Load, Mailbox, Message, Parts, Placement, Sender, Shard,
     mailbox,
@@ -62,14 +63,15 @@ impl fmt::Display for StartError {
         match self {
             Self::KernelTooOld { release } => write!(
                 formatter,
-                "the kernel is {release}, but inrush needs Linux 6.1 or newer for io_uring"
+                "the kernel is {release}, but io_uring needs Linux 6.1 or newer here"
             ),
             Self::UringRefused { errno } => write!(
                 formatter,
                 "the kernel refuses io_uring ({errno}). In Docker allow it with --security-opt \
                  seccomp=unconfined or a profile with io_uring_setup, io_uring_enter and \
                  io_uring_register; under systemd check SystemCallFilter; on the host set sysctl \
-                 kernel.io_uring_disabled=0; with ENOMEM raise the locked-memory limit (ulimit -l)"
+                 kernel.io_uring_disabled=0; with ENOMEM raise the locked-memory limit (ulimit -l). \
+                 --ring poll does without"
             ),
             Self::UringDisabled { value } => write!(
                 formatter,
@@ -125,6 +127,24 @@ pub struct Started {
     pub recovery: RecoveryReport,
     pub memory_bound: MemoryBound,
     pub is_direct: bool,
+    pub ring: RingChoice,
+}
+
+/// How shards speak with the kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RingChoice {
+    Uring(Features),
+    Poll,
+}
+
+impl fmt::Display for RingChoice {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Uring(Features::Auto) => "io_uring",
+            Self::Uring(Features::Baseline) => "io_uring, features of kernel 6.1",
+            Self::Poll => "epoll, and a thread for files",
+        })
+    }
 }
 
 /// What TLS listeners show.
@@ -204,7 +224,7 @@ pub struct Server {
 
 /// Starts everything; when this returns the listeners accept.
 pub fn start(config: Config) -> Result<Started, StartError> {
-    check_kernel()?;
+    let ring = choose_ring(&config)?;
     raise_open_files();
     let lock = lock_data_folder(&config.data_dir)?;
     let first_key = first_key(&config.data_dir)?;
@@ -235,6 +255,7 @@ pub fn start(config: Config) -> Result<Started, StartError> {
     let allowed = allowed_cpus();
     let shards = start_shards(Shards {
         config: &config,
+        ring,
         recovered,
         listeners,
         acceptor: tls.as_ref().map(|tls| tls.acceptor.clone()),
@@ -300,6 +321,7 @@ pub fn start(config: Config) -> Result<Started, StartError> {
         recovery,
         memory_bound,
         is_direct,
+        ring,
     })
 }
 
@@ -372,7 +394,30 @@ fn tell(sender: &Sender<Message>, mut message: Message) {
 
 // ── Start-up checks ───────────────────────────────────────────────────────────────────────────
 
-fn check_kernel() -> Result<(), StartError> {
+/// io_uring if it may be used, else what the settings say of that.
+fn choose_ring(config: &Config) -> Result<RingChoice, StartError> {
+    let features = match config.ring.features {
+        RingFeatures::Auto => Features::Auto,
+        RingFeatures::Baseline => Features::Baseline,
+    };
+    match config.ring.mode {
+        RingMode::Poll => Ok(RingChoice::Poll),
+        RingMode::Uring => check_uring(features).map(|()| RingChoice::Uring(features)),
+        RingMode::Auto => match check_uring(features) {
+            Ok(()) => Ok(RingChoice::Uring(features)),
+            Err(refusal) => {
+                tracing::warn!(
+                    target: "start",
+                    "{refusal}. Going on with epoll, which costs more a request; --ring poll says \
+                     that this is meant"
+                );
+                Ok(RingChoice::Poll)
+            }
+        },
+    }
+}
+
+fn check_uring(features: Features) -> Result<(), StartError> {
     let release = rustix::system::uname().release().to_string_lossy().into_owned();
     let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(str::parse::<u32>);
     let version = (numbers.next(), numbers.next());
@@ -381,7 +426,7 @@ fn check_kernel() -> Result<(), StartError> {
     {
         return Err(StartError::KernelTooOld { release });
     }
-    Uring::new().map(drop).map_err(|errno| {
+    Uring::new(features).map(drop).map_err(|errno| {
         let disabled = fs::read_to_string("/proc/sys/kernel/io_uring_disabled").unwrap_or_default();
         match disabled.trim() {
             "" | "0" => StartError::UringRefused { errno },
@@ -510,6 +555,7 @@ fn leave_shard_cpus(allowed: &[usize], shards: usize) {
 
 struct Shards<'a> {
     config: &'a Config,
+    ring: RingChoice,
     recovered: Vec<Recovered>,
     listeners: Vec<Vec<Bound>>,
     acceptor: Option<Acceptor>,
@@ -533,70 +579,105 @@ fn start_shards(shards: Shards<'_>) -> Result<Running, StartError> {
     let mut running = Vec::with_capacity(count);
     let parts = shards.recovered.into_iter().zip(shards.listeners).zip(boxes);
     for (index, ((recovered, listeners), (own, mailbox))) in parts.enumerate() {
-        let counters = Arc::clone(&shards.counters[index]);
-        let keys =
-            keys_of(shards.keys, shards.config.http_tenant.as_deref(), shards.tenants, index);
-        let pressure = shards.journal.pressure();
-        let large = shards.large.clone();
-        let others = senders.clone();
-        let acceptor = shards.acceptor.clone();
-        let loads = Arc::clone(&loads);
-        let cpu = shards.cpus.get(index).copied().filter(|_| shards.cpus.len() > count);
-        let budget = limits::size(shards.config.limits.body_memory.0);
         let sender = own.clone();
+        let ring = shards.ring;
+        let start = ShardStart {
+            index,
+            cpu: shards.cpus.get(index).copied().filter(|_| shards.cpus.len() > count),
+            budget: limits::size(shards.config.limits.body_memory.0),
+            recovered,
+            listeners,
+            acceptor: shards.acceptor.clone(),
+            keys: keys_of(shards.keys, shards.config.http_tenant.as_deref(), shards.tenants, index),
+            pressure: shards.journal.pressure(),
+            large: shards.large.clone(),
+            own,
+            mailbox,
+            others: senders.clone(),
+            loads: Arc::clone(&loads),
+            counters: Arc::clone(&shards.counters[index]),
+        };
         let thread = std::thread::Builder::new()
             .name(format!("shard-{index}"))
             .spawn(move || {
                 let _guard = ExitOnPanic;
-                if let Some(cpu) = cpu {
-                    let mut set = CpuSet::new();
-                    set.set(cpu);
-                    let _ = sched_setaffinity(None, &set);
+                // A ring is made on its shard's thread, and before that is pinned: the thread that
+                // writes files for `Poll` goes where there is room.
+                match ring {
+                    RingChoice::Uring(features) => start.run(Uring::new(features)?),
+                    RingChoice::Poll => start.run(Poll::new(format!("file-{index}"))?),
                 }
-                let ring = Uring::new()?;
-                recovered.mailbox.register(crate::ring::Ring::waker(&ring));
-                let pool = Pool::new(budget, recovered.first.alignment);
-                let writer = Writer::new(
-                    recovered.incarnation,
-                    recovered.log,
-                    recovered.first,
-                    recovered.base,
-                    recovered.position,
-                    recovered.mailbox,
-                )
-                .with_token(JOURNAL_TOKEN);
-                let ingest =
-                    Ingest::new(keys(), writer, crate::decode::Scratch::default(), pressure);
-                // From here on the ring closes them.
-                let listeners = listeners
-                    .into_iter()
-                    .map(|(socket, speaks_tls)| Listen {
-                        socket: crate::ring::uring::disown(socket),
-                        speaks_tls,
-                    })
-                    .collect();
-                let seed = 0x9e37_79b9_7f4a_7c15u64.wrapping_mul(index as u64 + 1);
-                let parts = Parts {
-                    listeners,
-                    acceptor,
-                    ingest,
-                    pool,
-                    large,
-                    own,
-                    mailbox,
-                    others,
-                    placement: Placement::new(index, loads, seed),
-                    counters,
-                };
-                Shard::new(ring, parts).run().inspect_err(|errno| {
-                    eprintln!("inrush: the ring of a shard failed ({errno}); exiting");
-                    std::process::abort();
-                })
             })
             .map_err(StartError::Thread)?;
         running.push((sender, thread));
     }
     Ok(running)
+}
+
+/// What a shard's thread takes with it.
+struct ShardStart {
+    index: usize,
+    /// Where it is pinned.
+    cpu: Option<usize>,
+    budget: usize,
+    recovered: Recovered,
+    listeners: Vec<Bound>,
+    acceptor: Option<Acceptor>,
+    keys: Box<dyn FnOnce() -> Keys + Send>,
+    pressure: Arc<AtomicU8>,
+    large: LargeBodies,
+    own: Sender<Message>,
+    mailbox: Mailbox<Message>,
+    others: Vec<Sender<Message>>,
+    loads: Arc<[Load]>,
+    counters: Arc<ShardCounters>,
+}
+
+impl ShardStart {
+    fn run(self, ring: impl Ring) -> Result<(), Errno> {
+        if let Some(cpu) = self.cpu {
+            let mut set = CpuSet::new();
+            set.set(cpu);
+            let _ = sched_setaffinity(None, &set);
+        }
+        let recovered = self.recovered;
+        recovered.mailbox.register(ring.waker());
+        let pool = Pool::new(self.budget, recovered.first.alignment);
+        let writer = Writer::new(
+            recovered.incarnation,
+            recovered.log,
+            recovered.first,
+            recovered.base,
+            recovered.position,
+            recovered.mailbox,
+        )
+        .with_token(JOURNAL_TOKEN);
+        let scratch = crate::decode::Scratch::default();
+        let ingest = Ingest::new((self.keys)(), writer, scratch, self.pressure);
+        // From here on the ring closes them.
+        let listeners = self
+            .listeners
+            .into_iter()
+            .map(|(socket, speaks_tls)| Listen { socket: crate::ring::disown(socket), speaks_tls })
+            .collect();
+        let seed = 0x9e37_79b9_7f4a_7c15u64.wrapping_mul(self.index as u64 + 1);
+        let parts = Parts {
+            listeners,
+            acceptor: self.acceptor,
+            ingest,
+            pool,
+            large: self.large,
+            own: self.own,
+            mailbox: self.mailbox,
+            others: self.others,
+            placement: Placement::new(self.index, self.loads, seed),
+            counters: self.counters,
+        };
+        Shard::new(ring, parts).run().inspect_err(|errno| {
+            eprintln!("inrush: the ring of a shard failed ({errno}); exiting");
+            std::process::abort();
+        })
+    }
 }
 
 /// A shard that panicked would leave a listener that nobody serves. What is acknowledged is durable, so

@@ -10,7 +10,7 @@ mod peer;
 #[allow(dead_code, reason = "used in part")]
 mod read_back;
 #[path = "support/server.rs"]
-mod server;
+pub mod server;
 
 use std::collections::BTreeMap;
 use std::path::Path;

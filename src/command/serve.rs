@@ -120,6 +120,7 @@ fn write_announcement(
     writeln!(out, "data        {}", data_dir.display())?;
     writeln!(out, "shards      {shards}, store workers {workers}")?;
     let writes = if started.is_direct { "direct" } else { "buffered, with fdatasync" };
+    writeln!(out, "ring        {}", started.ring)?;
     writeln!(out, "journal     writes are {writes}")?;
     writeln!(out, "{}", started.memory_bound)?;
     write_recovery(out, &started.recovery)?;

@@ -91,10 +91,25 @@ pub struct LimitsConfig {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RingConfig {
-    /// `auto` or `uring`.
-    pub mode: String,
+    /// `auto` is `uring`, and `poll` where the kernel refuses it.
+    pub mode: RingMode,
     /// `auto`, or `baseline` for what kernel 6.1 has.
-    pub features: String,
+    pub features: RingFeatures,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RingMode {
+    Auto,
+    Uring,
+    Poll,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RingFeatures {
+    Auto,
+    Baseline,
 }
 
 impl Default for Config {
@@ -142,7 +157,7 @@ impl Default for LimitsConfig {
 
 impl Default for RingConfig {
     fn default() -> Self {
-        Self { mode: "auto".to_owned(), features: "auto".to_owned() }
+        Self { mode: RingMode::Auto, features: RingFeatures::Auto }
     }
 }
 
@@ -334,18 +349,6 @@ impl Config {
         if self.store.max_delay.0 < Duration::from_millis(10) {
             return fail("store.max_delay must be at least 10ms".to_owned());
         }
-        match self.ring.mode.as_str() {
-            "auto" | "uring" => {}
-            "poll" => {
-                return fail(
-                    "ring.mode \"poll\" is not in this version; it needs io_uring".to_owned(),
-                );
-            }
-            other => return fail(format!("ring.mode {other:?}: auto or uring")),
-        }
-        if !matches!(self.ring.features.as_str(), "auto" | "baseline") {
-            return fail(format!("ring.features {:?}: auto or baseline", self.ring.features));
-        }
         if !matches!(self.log_level.as_str(), "error" | "warn" | "info" | "debug" | "trace") {
             return fail(format!(
                 "log_level {:?}: error, warn, info, debug or trace",
@@ -449,7 +452,8 @@ mod tests {
         assert!(error(None, "INRUSH_TLS_KEY", "a.key").contains("tls.certificate is not"));
         assert!(error(None, "INRUSH_TLS_CLIENT_AUTH", "required").contains("tls.client_ca"));
         assert!(error(None, "INRUSH_TLS_CLIENT_AUTH", "perhaps").contains("none, optional"));
-        assert!(error(None, "INRUSH_RING_MODE", "poll").contains("io_uring"));
+        assert!(error(None, "INRUSH_RING_MODE", "epoll").contains("`uring`, `poll`"));
+        assert!(error(None, "INRUSH_RING_FEATURES", "all").contains("`baseline`"));
         assert!(error(None, "INRUSH_HTTP_TENANT", "").contains("http_tenant"));
         let open = Some("http = [\"127.0.0.1:1\", \"0.0.0.0:8126\"]");
         let told = error(open, "INRUSH_HTTP_TENANT", "dev");
@@ -466,6 +470,7 @@ mod tests {
                 "shards" | "store_workers" | "large_body_threads" => "1",
                 "direct" | "http_tenant_anywhere" => "true",
                 "max_delay" => "5s",
+                "mode" | "features" => "auto",
                 "part_size" | "max_size" | "segment_size" | "body_memory" => "1GiB",
                 _ => "info",
             };

@@ -12,8 +12,9 @@ use super::*;
 use crate::buffer::Pool;
 use crate::envelope::{Codings, Envelope, RequestFields, Route};
 use crate::limits::{MIB, PACKED_ENTRY_SIZE_MAX};
+use crate::ring::poll::Poll;
 use crate::ring::uring::Uring;
-use crate::ring::{Completion, Ring};
+use crate::ring::{Completion, Features, Ring};
 
 /// Beside the sources: the system's temporary folder may be memory without direct IO.
 fn folder() -> tempfile::TempDir {
@@ -34,7 +35,7 @@ fn options(directory: &Path, direct: bool) -> Options {
 struct Shard {
     journal: Arc<Journal>,
     writer: Writer,
-    ring: Uring,
+    ring: Box<dyn Ring>,
     pool: Pool,
     now: u64,
 }
@@ -44,7 +45,10 @@ impl Shard {
         let (journal, mut recovered, report) = Journal::open(options, &|_, _| followed).unwrap();
         let start = recovered.remove(0);
         let alignment = start.first.alignment;
-        let ring = Uring::new().expect("these tests need io_uring");
+        let ring: Box<dyn Ring> = match Uring::new(Features::Auto) {
+            Ok(ring) => Box::new(ring),
+            Err(_) => Box::new(Poll::new("file".to_owned()).unwrap()),
+        };
         start.mailbox.register(ring.waker());
         let writer = Writer::new(
             start.incarnation,
@@ -82,13 +86,13 @@ impl Shard {
     fn turn(&mut self) {
         self.now += 1_000_000;
         self.writer.handle_mailbox();
-        self.writer.poll_commit(&mut self.ring, &mut self.pool, self.now);
+        self.writer.poll_commit(&mut *self.ring, &mut self.pool, self.now);
         self.ring.turn(Some(1_000_000)).unwrap();
         while let Some(event) = self.ring.next_event() {
             match event.completion {
                 Completion::Wrote { buffer, result } => {
                     self.writer.handle_wrote(
-                        &mut self.ring,
+                        &mut *self.ring,
                         &mut self.pool,
                         event.token.0,
                         (buffer, result),
@@ -407,7 +411,7 @@ fn a_failed_write_poisons_and_nothing_is_tried_again() {
     let folder = folder();
     let (mut shard, _) = Shard::open(&options(folder.path(), true), 0);
     let ticket = shard.append(1, b"x");
-    shard.writer.poll_commit(&mut shard.ring, &mut shard.pool, 1);
+    shard.writer.poll_commit(&mut *shard.ring, &mut shard.pool, 1);
     let buffer = loop {
         shard.ring.turn(Some(100_000_000)).unwrap();
         // The `segments` thread may wake us in between.
@@ -421,12 +425,12 @@ fn a_failed_write_poisons_and_nothing_is_tried_again() {
         }
     };
     let error = crate::ring::Errno::IO;
-    shard.writer.handle_wrote(&mut shard.ring, &mut shard.pool, 0, (buffer, Err(error)), 2);
+    shard.writer.handle_wrote(&mut *shard.ring, &mut shard.pool, 0, (buffer, Err(error)), 2);
     assert_eq!(shard.writer.poisoned(), Some(error));
     assert!(shard.writer.durable() < ticket);
     let refused = shard.writer.append_packed(&[0; 20], b"y", &mut shard.pool);
     assert_eq!(refused, Err(super::write::AppendError::Poisoned));
-    shard.writer.poll_commit(&mut shard.ring, &mut shard.pool, 3);
+    shard.writer.poll_commit(&mut *shard.ring, &mut shard.pool, 3);
     shard.ring.turn(Some(1_000_000)).unwrap();
     let mut events = std::iter::from_fn(|| shard.ring.next_event());
     assert!(events.all(|event| matches!(event.completion, Completion::Woken)));

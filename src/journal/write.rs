@@ -255,7 +255,12 @@ impl Writer {
 
     /// Starts the next commit if there is something to commit and nothing in flight. Piece `i` is
     /// written under [`Writer::token`] plus `i`.
-    pub fn poll_commit(&mut self, ring: &mut impl Ring, pool: &mut Pool, now_nanos: u64) {
+    pub fn poll_commit(
+        &mut self,
+        ring: &mut (impl Ring + ?Sized),
+        pool: &mut Pool,
+        now_nanos: u64,
+    ) {
         let token = self.token;
         if self.in_flight.is_some() || self.poisoned.is_some() {
             return;
@@ -325,7 +330,7 @@ impl Writer {
     /// One write came back. Answers the nanoseconds of the commit when it became durable.
     pub fn handle_wrote(
         &mut self,
-        ring: &mut impl Ring,
+        ring: &mut (impl Ring + ?Sized),
         pool: &mut Pool,
         index: u64,
         (buffer, result): (AlignedBuffer, Result<usize, Errno>),

@@ -5,21 +5,35 @@
 //! with its completion. One interface, several implementations, one test suite:
 //!
 //! * [`uring::Uring`]: io_uring, kernel 6.1 and newer.
+//! * [`poll::Poll`]: epoll and a file thread, where io_uring is forbidden.
 //! * [`simulated::Simulated`]: in memory, for tests of what stands above.
 
 pub mod clock;
+mod descriptor;
+mod files;
+pub mod poll;
 pub mod simulated;
 pub mod uring;
+mod wake;
 
 #[cfg(test)]
 mod tests;
 
-use std::os::fd::RawFd;
 use std::sync::Arc;
 
+pub use descriptor::{Descriptor, borrow, disown, own};
 pub use rustix::io::Errno;
 
 use crate::buffer::AlignedBuffer;
+
+/// Which of io_uring's features are used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Features {
+    /// Newer ones too, where the kernel has them.
+    Auto,
+    /// What kernel 6.1 has.
+    Baseline,
+}
 
 /// What the caller calls an operation; comes back with each of its completions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -28,10 +42,6 @@ pub struct Token(pub u64);
 /// An operation in flight, for [`Ring::cancel`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct OperationId(pub u64);
-
-/// An open socket or file. Whoever closes it is the last to use it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Descriptor(pub RawFd);
 
 /// Bytes in a receive buffer of the ring: to be read in this turn and given back.
 #[derive(Debug, PartialEq, Eq)]

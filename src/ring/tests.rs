@@ -7,6 +7,7 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::fd::{AsRawFd, OwnedFd};
 
+use super::poll::Poll;
 use super::simulated::{Simulated, World};
 use super::uring::Uring;
 use super::*;
@@ -27,18 +28,44 @@ trait Outside {
     fn file_bytes(&mut self, file: Descriptor) -> Vec<u8>;
 }
 
-#[derive(Default)]
-struct Real {
+/// Real sockets and files.
+struct Real<R> {
+    make: fn() -> Result<R, Errno>,
     listener: Option<TcpListener>,
     files: Vec<File>,
 }
 
-impl Outside for Real {
-    type Ring = Uring;
+impl<R> Real<R> {
+    /// `None`, and a word about it, where the kernel refuses such a ring.
+    fn with(make: fn() -> Result<R, Errno>) -> Option<Self> {
+        match make() {
+            Ok(_) => Some(Self { make, listener: None, files: Vec::new() }),
+            Err(error) => {
+                println!("skipped: the kernel refuses this ring ({error})");
+                None
+            }
+        }
+    }
+}
+
+fn uring() -> Option<Real<Uring>> {
+    Real::with(|| Uring::new(Features::Auto))
+}
+
+fn baseline() -> Option<Real<Uring>> {
+    Real::with(|| Uring::new(Features::Baseline))
+}
+
+fn poll() -> Option<Real<Poll>> {
+    Real::with(|| Poll::new("file".to_owned()))
+}
+
+impl<R: Ring> Outside for Real<R> {
+    type Ring = R;
     type Peer = TcpStream;
 
-    fn ring(&self) -> Uring {
-        Uring::new().expect("these tests need io_uring")
+    fn ring(&self) -> R {
+        (self.make)().unwrap()
     }
 
     fn listener(&mut self) -> Descriptor {
@@ -282,7 +309,9 @@ fn a_waker_ends_the_wait_from_another_thread(outside: impl Outside) {
 
 macro_rules! suite {
     ($($test:ident)*) => {
-        mod on_uring { $(#[test] fn $test() { super::$test(super::Real::default()); })* }
+        mod on_uring { $(#[test] fn $test() { super::uring().map(super::$test); })* }
+        mod on_baseline { $(#[test] fn $test() { super::baseline().map(super::$test); })* }
+        mod on_poll { $(#[test] fn $test() { super::poll().map(super::$test); })* }
         mod on_simulated { $(#[test] fn $test() { super::$test(super::World::default()); })* }
     };
 }
@@ -298,18 +327,222 @@ suite! {
     a_waker_ends_the_wait_from_another_thread
 }
 
+macro_rules! suite_of_real_rings {
+    ($($test:ident)*) => {
+        mod real_uring { $(#[test] fn $test() { super::uring().map(super::$test); })* }
+        mod real_baseline { $(#[test] fn $test() { super::baseline().map(super::$test); })* }
+        mod real_poll { $(#[test] fn $test() { super::poll().map(super::$test); })* }
+    };
+}
+
+suite_of_real_rings! {
+    dropping_the_ring_ends_its_operations
+    a_send_waits_for_a_peer_that_does_not_read
+    bytes_in_front_of_the_end_are_received_first
+    every_socket_has_its_turn_when_buffers_are_few
+    what_was_sent_goes_out_before_the_shutdown
+    a_reset_is_told
+    pieces_of_a_commit_all_land
+    a_failed_write_gives_its_buffer_back
+    a_closed_number_may_come_again
+}
+
 /// What is at stake: a buffer that the kernel still fills must not be freed with the ring.
-#[test]
-fn dropping_the_ring_ends_its_operations() {
-    let mut outside = Real::default();
+fn dropping_the_ring_ends_its_operations<R: Ring>(mut outside: Real<R>) {
     let mut ring = outside.ring();
     let (mut peer, socket) = accept_one(&mut outside, &mut ring);
     ring.receive_into(socket, AlignedBuffer::new(4096, 4096), 100, Token(3));
-    ring.receive_small(socket, true, Token(2));
     ring.turn(Some(1_000_000)).unwrap();
     drop(ring);
-    drop::<OwnedFd>(super::uring::own(socket));
+    drop::<OwnedFd>(super::own(socket));
     let mut rest = Vec::new();
     peer.read_to_end(&mut rest).unwrap();
     assert!(rest.is_empty());
+}
+
+fn a_send_waits_for_a_peer_that_does_not_read<R: Ring>(mut outside: Real<R>) {
+    let mut ring = outside.ring();
+    let (mut peer, socket) = accept_one(&mut outside, &mut ring);
+    let bytes: Vec<u8> = (0..16 << 20).map(|at: u32| at.to_le_bytes()[1]).collect();
+    let reader = std::thread::spawn(move || {
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        let mut received = vec![0; 16 << 20];
+        peer.read_exact(&mut received).unwrap();
+        received
+    });
+    let (mut from, mut buffer) = (0, bytes.clone());
+    while from < bytes.len() {
+        ring.send(socket, buffer, from, Token(4));
+        let Completion::Sent { buffer: back, result: Ok(count) } = next(&mut ring).completion
+        else {
+            panic!()
+        };
+        from += count;
+        buffer = back;
+    }
+    assert!(reader.join().unwrap() == bytes);
+}
+
+/// What is at stake: with edges, an end that comes together with bytes is told only once.
+fn bytes_in_front_of_the_end_are_received_first<R: Ring>(mut outside: Real<R>) {
+    let mut ring = outside.ring();
+    let (mut peer, socket) = accept_one(&mut outside, &mut ring);
+    outside.send(&mut peer, b"head body");
+    outside.end(&mut peer);
+    std::thread::sleep(std::time::Duration::from_millis(20));
+    ring.receive_into(socket, AlignedBuffer::new(4096, 4096), 4, Token(2));
+    let Completion::Received { buffer, result: Ok(4) } = next(&mut ring).completion else {
+        panic!()
+    };
+    assert_eq!(buffer.as_slice(), b"head");
+    quiet(&mut ring);
+    ring.receive_small(socket, false, Token(2));
+    let Completion::Small { result: Ok(small), .. } = next(&mut ring).completion else { panic!() };
+    assert_eq!(ring.small_bytes(&small), b" body");
+    ring.release_small(small);
+    ring.receive_small(socket, true, Token(2));
+    let Completion::Small { result: Ok(small), more: false } = next(&mut ring).completion else {
+        panic!()
+    };
+    assert_eq!(ring.small_bytes(&small), b"");
+    ring.receive_into(socket, buffer, 8, Token(2));
+    let Completion::Received { result: Ok(0), .. } = next(&mut ring).completion else { panic!() };
+}
+
+fn every_socket_has_its_turn_when_buffers_are_few<R: Ring>(mut outside: Real<R>) {
+    let mut ring = outside.ring();
+    let listener = outside.listener();
+    ring.accept(listener, Token(0));
+    let count = usize::from(crate::limits::RECEIVE_BUFFER_COUNT) / 4;
+    let size = 8 * crate::limits::RECEIVE_BUFFER_SIZE;
+    let mut peers = Vec::new();
+    let mut sockets = Vec::new();
+    for at in 0..count {
+        peers.push(outside.connect());
+        let Completion::Accepted { result: Ok(socket), .. } = next(&mut ring).completion else {
+            panic!()
+        };
+        ring.receive_small(socket, true, Token(at as u64));
+        sockets.push(socket);
+    }
+    for peer in &mut peers {
+        outside.send(peer, &vec![7; size]);
+        outside.end(peer);
+    }
+    let mut received = vec![0; count];
+    let mut ended = 0;
+    while ended < count {
+        let event = next(&mut ring);
+        let at = usize::try_from(event.token.0).unwrap();
+        match event.completion {
+            Completion::Small { result: Ok(small), more } => {
+                let length = ring.small_bytes(&small).len();
+                received[at] += length;
+                ended += usize::from(length == 0);
+                ring.release_small(small);
+                if !more && length > 0 {
+                    ring.receive_small(sockets[at], true, event.token);
+                }
+            }
+            Completion::Small { result: Err(Errno::NOBUFS), more: false } => {
+                ring.receive_small(sockets[at], true, event.token);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(received.iter().all(|&bytes| bytes == size), "{received:?}");
+}
+
+fn what_was_sent_goes_out_before_the_shutdown<R: Ring>(mut outside: Real<R>) {
+    let mut ring = outside.ring();
+    let (mut peer, socket) = accept_one(&mut outside, &mut ring);
+    ring.send(socket, b"last words".to_vec(), 0, Token(4));
+    ring.shutdown(socket, true);
+    let Completion::Sent { result: Ok(10), .. } = next(&mut ring).completion else { panic!() };
+    let mut rest = Vec::new();
+    peer.read_to_end(&mut rest).unwrap();
+    assert_eq!(rest, b"last words");
+    ring.send(socket, b"too late".to_vec(), 0, Token(4));
+    let Completion::Sent { result: Err(Errno::PIPE), .. } = next(&mut ring).completion else {
+        panic!()
+    };
+}
+
+fn a_reset_is_told<R: Ring>(mut outside: Real<R>) {
+    let mut ring = outside.ring();
+    let (peer, socket) = accept_one(&mut outside, &mut ring);
+    ring.receive_small(socket, true, Token(2));
+    quiet(&mut ring);
+    let linger = Some(std::time::Duration::ZERO);
+    rustix::net::sockopt::set_socket_linger(&peer, linger).unwrap();
+    drop(peer);
+    let Completion::Small { result: Err(Errno::CONNRESET), more: false } =
+        next(&mut ring).completion
+    else {
+        panic!()
+    };
+}
+
+fn pieces_of_a_commit_all_land<R: Ring>(mut outside: Real<R>) {
+    const PIECE: usize = 4096;
+    let count = 700;
+    let mut ring = outside.ring();
+    let file = outside.file(count * PIECE);
+    for at in 0..count {
+        let mut buffer = AlignedBuffer::new(PIECE, PIECE);
+        buffer.extend_from_slice(&[u8::try_from(at % 251).unwrap(); PIECE]);
+        ring.write(file, (at * PIECE) as u64, buffer, 0, Token(at as u64));
+    }
+    let mut left: std::collections::BTreeSet<u64> = (0..count as u64).collect();
+    while !left.is_empty() {
+        let event = next(&mut ring);
+        let Completion::Wrote { result: Ok(PIECE), .. } = event.completion else { panic!() };
+        assert!(left.remove(&event.token.0));
+    }
+    let bytes = outside.file_bytes(file);
+    for (at, piece) in bytes.chunks(PIECE).enumerate() {
+        assert!(piece.iter().all(|&byte| usize::from(byte) == at % 251), "piece {at}");
+    }
+}
+
+fn a_failed_write_gives_its_buffer_back<R: Ring>(outside: Real<R>) {
+    let mut ring = outside.ring();
+    let read_only = File::open("/dev/null").unwrap();
+    let mut buffer = AlignedBuffer::new(4096, 4096);
+    buffer.extend_from_slice(b"content");
+    ring.write(Descriptor(read_only.as_raw_fd()), 0, buffer, 0, Token(6));
+    let Completion::Wrote { buffer, result: Err(Errno::BADF) } = next(&mut ring).completion else {
+        panic!()
+    };
+    assert_eq!(buffer.as_slice(), b"content");
+}
+
+/// What is at stake: the kernel gives a closed number to the next connection, which must not inherit
+/// what was known of the one before.
+fn a_closed_number_may_come_again<R: Ring>(mut outside: Real<R>) {
+    let mut ring = outside.ring();
+    let listener = outside.listener();
+    ring.accept(listener, Token(0));
+    for round in 0..20u8 {
+        let mut peer = outside.connect();
+        let Completion::Accepted { result: Ok(socket), .. } = next(&mut ring).completion else {
+            panic!()
+        };
+        ring.receive_small(socket, true, Token(2));
+        quiet(&mut ring);
+        outside.send(&mut peer, &[round]);
+        let Completion::Small { result: Ok(small), more: true } = next(&mut ring).completion else {
+            panic!()
+        };
+        assert_eq!(ring.small_bytes(&small), [round]);
+        ring.release_small(small);
+        outside.end(&mut peer);
+        let Completion::Small { result: Ok(small), more: false } = next(&mut ring).completion
+        else {
+            panic!()
+        };
+        assert_eq!(ring.small_bytes(&small), b"");
+        ring.close(socket, Token(3));
+        let Completion::Closed = next(&mut ring).completion else { panic!() };
+    }
 }

@@ -5,21 +5,22 @@
 //! meets a younger operation; each turn enters the kernel with GETEVENTS, which `DEFER_TASKRUN`
 //! needs to run completions at all.
 //!
-//! Flags are the 6.1 set: `SINGLE_ISSUER`, `DEFER_TASKRUN`, multishot accept and receive, one
-//! provided-buffer ring.
+//! What it needs is the 6.1 set: `SINGLE_ISSUER`, `DEFER_TASKRUN`, multishot accept and receive, one
+//! provided-buffer ring. [`Features::Auto`] adds `NO_SQARRAY` where the kernel has it.
 
 #![allow(unsafe_code, reason = "the kernel reads and writes memory that this module owns")]
 
-use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 
 use io_uring::types::{BufRingEntry, CancelBuilder, Fd, SubmitArgs, Timespec};
 use io_uring::{IoUring, cqueue, opcode, squeue};
-use rustix::event::{EventfdFlags, eventfd};
 
+use super::wake::EventWake;
 use super::{
-    Completion, Descriptor, Errno, Event, OperationId, Ring, SmallBuffer, Token, Wake, Waker,
+    Completion, Descriptor, Errno, Event, Features, OperationId, Ring, SmallBuffer, Token, Waker,
+    own,
 };
 use crate::buffer::AlignedBuffer;
 use crate::limits::{RECEIVE_BUFFER_COUNT, RECEIVE_BUFFER_SIZE, size};
@@ -47,15 +48,6 @@ struct Slot {
     generation: u32,
     token: Token,
     operation: Option<Operation>,
-}
-
-struct EventWake(OwnedFd);
-
-impl Wake for EventWake {
-    fn wake(&self) {
-        // A full counter (EAGAIN) already wakes.
-        let _ = rustix::io::write(&self.0, &1u64.to_ne_bytes());
-    }
 }
 
 /// The provided-buffer ring: a table that the kernel reads, and the memory it points to.
@@ -123,14 +115,12 @@ pub struct Uring {
 
 impl Uring {
     /// Makes the ring on the calling thread, which must be the only one that uses it.
-    pub fn new() -> Result<Self, Errno> {
-        let ring = IoUring::builder()
-            .setup_single_issuer()
-            .setup_defer_taskrun()
-            .setup_cqsize(COMPLETION_COUNT)
-            .setup_clamp()
-            .build(SUBMISSION_COUNT)
-            .map_err(errno)?;
+    pub fn new(features: Features) -> Result<Self, Errno> {
+        let ring = match features {
+            Features::Baseline => build(false),
+            // Kernels before 6.6 know no flag of that kind.
+            Features::Auto => build(true).or_else(|_| build(false)),
+        }?;
         let mut provided = Provided::new();
         // SAFETY: the table lives in `provided` as long as the ring; `Drop` ends the ring first.
         unsafe {
@@ -146,7 +136,7 @@ impl Uring {
             provided.push(id);
         }
         provided.publish();
-        let wake = Arc::new(EventWake(eventfd(0, EventfdFlags::CLOEXEC)?));
+        let wake = Arc::new(EventWake::new()?);
         let mut uring = Self {
             ring,
             slots: Vec::with_capacity(1024),
@@ -164,7 +154,7 @@ impl Uring {
 
     fn arm_wake(&mut self) {
         let entry =
-            opcode::Read::new(Fd(self.wake.0.as_raw_fd()), self.wake_counter.as_mut_ptr(), 8)
+            opcode::Read::new(Fd(self.wake.as_fd().as_raw_fd()), self.wake_counter.as_mut_ptr(), 8)
                 .build();
         self.begin(Operation::Wake, Token(0), entry);
     }
@@ -273,6 +263,21 @@ impl Uring {
         };
         self.events.push_back(Event { token, completion });
     }
+}
+
+/// The flags of 6.1; `no_array`: entries lie in submission order, so there is no array of indices for the
+/// kernel to read (6.6).
+fn build(no_array: bool) -> Result<IoUring, Errno> {
+    let mut builder = IoUring::builder();
+    builder
+        .setup_single_issuer()
+        .setup_defer_taskrun()
+        .setup_cqsize(COMPLETION_COUNT)
+        .setup_clamp();
+    if no_array {
+        builder.setup_no_sqarray();
+    }
+    builder.build(SUBMISSION_COUNT).map_err(errno)
 }
 
 fn small(entry: &cqueue::Entry, length: u32) -> SmallBuffer {
@@ -434,8 +439,6 @@ impl Drop for Uring {
     /// Buffers outlive their operations: everything is cancelled and awaited; what does not come
     /// back within a second stays allocated for ever.
     fn drop(&mut self) {
-        // SAFETY: the descriptors in these completions belong to nobody any more.
-        let close = |fd: Descriptor| drop(unsafe { OwnedFd::from_raw_fd(fd.0) });
         let _ = self
             .ring
             .submitter()
@@ -446,7 +449,7 @@ impl Drop for Uring {
             }
             while let Some(event) = self.events.pop_front() {
                 if let Completion::Accepted { result: Ok(fd), .. } = event.completion {
-                    close(fd);
+                    drop(own(fd));
                 }
             }
             // The wake-up is armed anew whenever it completes.
@@ -464,25 +467,6 @@ impl Drop for Uring {
         }
         std::mem::forget(std::mem::take(&mut self.wake_counter));
         // The wake read holds the eventfd open in the kernel; one descriptor until the ring is gone.
-        let _ = self.wake.0.as_raw_fd();
+        let _ = self.wake.as_fd().as_raw_fd();
     }
-}
-
-/// Opens nothing: takes over a descriptor that a completion handed out.
-///
-/// The caller promises that nobody else owns it.
-pub fn own(descriptor: Descriptor) -> OwnedFd {
-    // SAFETY: accepted descriptors are handed out once, with their completion.
-    unsafe { OwnedFd::from_raw_fd(descriptor.0) }
-}
-
-/// Gives up ownership so that the ring closes the descriptor.
-pub fn disown(owned: OwnedFd) -> Descriptor {
-    Descriptor(owned.into_raw_fd())
-}
-
-/// For system calls that have no place in a ring, such as socket options.
-pub fn borrow(descriptor: &Descriptor) -> std::os::fd::BorrowedFd<'_> {
-    // SAFETY: the caller holds the descriptor open for as long as the borrow lasts.
-    unsafe { std::os::fd::BorrowedFd::borrow_raw(descriptor.0) }
 }

@@ -710,12 +710,12 @@ fn accept_backlog(listener: Descriptor, take: &mut dyn FnMut(Descriptor)) {
     let listener = borrow(&listener);
     let _ = rustix::io::ioctl_fionbio(listener, true);
     while let Ok(socket) = rustix::net::accept_with(listener, rustix::net::SocketFlags::CLOEXEC) {
-        take(crate::ring::uring::disown(socket));
+        take(crate::ring::disown(socket));
     }
 }
 
 fn borrow(descriptor: &Descriptor) -> BorrowedFd<'_> {
-    crate::ring::uring::borrow(descriptor)
+    crate::ring::borrow(descriptor)
 }
 
 impl<R: Ring> Drop for Shard<R> {

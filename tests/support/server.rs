@@ -28,7 +28,18 @@ pub fn command(data: &Path) -> Command {
         command.env_remove(name);
     }
     command.current_dir(data.parent().unwrap());
+    command.envs(ring());
     command
+}
+
+/// The setting that makes the same tests run on another ring: `on_poll.rs` and `on_baseline.rs` are
+/// made of the test programs themselves.
+fn ring() -> Option<(&'static str, &'static str)> {
+    match env!("CARGO_CRATE_NAME") {
+        "on_poll" => Some(("INRUSH_RING_MODE", "poll")),
+        "on_baseline" => Some(("INRUSH_RING_FEATURES", "baseline")),
+        _ => None,
+    }
 }
 
 pub fn add_key(data: &Path, name: &str, secret: &str, tenant: &str) {
