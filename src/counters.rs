@@ -101,6 +101,9 @@ pub struct ShardCounters {
     pub tls_failures: [Counter; TLS_FAULT_COUNT],
     unknown_paths: Mutex<BTreeMap<String, u64>>,
     pub connections: Counter,
+    pub connections_over_limit: Counter,
+    /// Closed for holding much while memory ran out.
+    pub connections_evicted: Counter,
     pub accepted: Counter,
     pub received_bytes: Counter,
     pub commits: Latency,
@@ -123,6 +126,8 @@ impl Default for ShardCounters {
             tls_handshakes: Default::default(),
             tls_failures: Default::default(),
             unknown_paths: Mutex::default(),
+            connections_over_limit: Counter::default(),
+            connections_evicted: Counter::default(),
             connections: Counter::default(),
             accepted: Counter::default(),
             received_bytes: Counter::default(),
@@ -243,6 +248,8 @@ pub struct StoreCounters {
 pub enum Abuse {
     /// Requests taken back by their sender: Rapid Reset.
     Resets,
+    /// Streams above the limit.
+    RefusedStreams,
     /// Streams that we had to reset: MadeYouReset.
     StreamErrors,
     Settings,
@@ -259,11 +266,12 @@ pub enum Abuse {
     HeaderLists,
 }
 
-pub const ABUSE_COUNT: usize = 10;
+pub const ABUSE_COUNT: usize = 11;
 
 impl Abuse {
     pub const ALL: [Self; ABUSE_COUNT] = [
         Self::Resets,
+        Self::RefusedStreams,
         Self::StreamErrors,
         Self::Settings,
         Self::Pings,
@@ -284,6 +292,7 @@ impl Abuse {
     pub const fn label(self) -> &'static str {
         match self {
             Self::Resets => "resets",
+            Self::RefusedStreams => "refused_streams",
             Self::StreamErrors => "stream_errors",
             Self::Settings => "settings",
             Self::Pings => "pings",

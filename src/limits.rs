@@ -34,14 +34,18 @@ pub const HEAD_FIELD_COUNT_MAX: usize = 100;
 pub const HEADER_LIST_SIZE_MAX: usize = 136 * KIB;
 /// The coded form of one; the huffman code may lengthen what it codes badly.
 pub const HEADER_BLOCK_SIZE_MAX: usize = 160 * KIB;
-/// CONTINUATION frames of one header block: 136 KiB in frames of 16 KiB, and some.
-pub const HTTP2_CONTINUATION_MAX: u32 = 16;
+/// CONTINUATION frames of one header block: 136 KiB in frames of 16 KiB are 9, a small one may come in
+/// frames of a byte.
+pub const HTTP2_CONTINUATION_MAX: u32 = 256;
 /// Frames we take; a body's bytes are taken as they come, so only header blocks need the room.
 pub const HTTP2_FRAME_SIZE_MAX: u32 = 64 * 1024;
 /// Entries of one SETTINGS frame.
 pub const HTTP2_SETTING_COUNT_MAX: usize = 32;
 /// Requests of one connection in work (RFC 9113, section 5.1.2, asks for 100 at least).
 pub const HTTP2_STREAM_COUNT_MAX: u32 = 128;
+/// The same before the peer has read our settings: until then it need not keep to any limit, and a
+/// client that begins with all its threads at once means no harm.
+pub const HTTP2_STREAM_COUNT_UNTOLD: u32 = 1024;
 /// What a stream may send before anybody has looked at its head.
 pub const HTTP2_STREAM_WINDOW: u32 = 64 * 1024 - 1;
 /// And once its body is wanted.
@@ -154,8 +158,8 @@ pub const REPLIES_SIZE_MAX: usize = 64 * KIB;
 pub const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// From a connection's first byte to the end of its TLS handshake.
 pub const TLS_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Bytes of a handshake that wait for a turn: no message of it may be longer (RFC 8446, section 4, allows
-/// more than anybody sends).
+/// Bytes of a handshake that wait for a turn; a client that sends on behind its handshake brings more, and
+/// then has its turn at once.
 pub const TLS_PARTIAL_SIZE_MAX: usize = 64 * KIB;
 /// Handshake steps of a shard's turn, of about 0.1 ms each with ECDSA and 1 ms with RSA: a whole fleet that
 /// comes back must not keep those waiting who are already there.
@@ -175,5 +179,20 @@ pub const SEND_TIMEOUT: Duration = Duration::from_secs(30);
 pub const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
 /// …and how many.
 pub const LINGER_SIZE_MAX: usize = 2 * MIB;
+/// Bytes of bodies, as sent and decoded, that one connection may have a shard look at in a turn when others
+/// wait: about 3 ms, and the body that passes it.
+pub const TURN_WORK_MAX: u64 = LARGE_BODY as u64 / 2;
+/// What all connections of a shard may have waiting: heads and records that are not whole, bodies that wait
+/// for memory, replies that nobody reads. Above it those who hold most are closed; above half of it bodies
+/// no longer wait.
+pub const WAITING_SIZE_MAX: usize = 64 * MIB;
+/// Reply buffers that a shard keeps for the next replies: 4 MiB.
+pub const REPLY_BUFFER_COUNT: usize = 256;
+/// A reply is some hundred bytes, a batch of pipelined ones some kilobytes.
+pub const REPLY_BUFFER_SIZE_MAX: usize = RECEIVE_BUFFER_SIZE;
+/// An idle connection with TLS: the library's state of a session is most of it.
+pub const CONNECTION_SIZE: usize = 8 * KIB;
+/// What a connection may hold without being looked at as one that holds much.
+pub const WAITING_SIZE_FREE: usize = 64 * KIB;
 /// How long a request waits for body memory before it is refused.
 pub const BODY_BUDGET_TIMEOUT: Duration = Duration::from_secs(1);

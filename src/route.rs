@@ -132,6 +132,8 @@ pub enum RouteError {
     GrpcNeedsHttp2 {
         route: Route,
     },
+    /// A gRPC method with another media type than gRPC's.
+    NotGrpc,
 }
 
 impl RouteError {
@@ -142,6 +144,7 @@ impl RouteError {
             Self::NotFound => "there is no such endpoint",
             Self::MethodNotAllowed { .. } => "the endpoint does not take this method",
             Self::GrpcNeedsHttp2 { .. } => "gRPC needs HTTP/2",
+            Self::NotGrpc => "the method takes application/grpc only",
         }
     }
 }
@@ -189,8 +192,13 @@ pub fn select(head: &RequestHead<'_>) -> Result<Endpoint, RouteError> {
     if head.path == "*" && head.method == Method::Options {
         return Ok(Endpoint::Options { allow: ALLOW_ALL });
     }
-    if head.path == HEALTH_PATH && is_grpc(head) {
-        return Ok(Endpoint::GrpcHealth);
+    if head.path == HEALTH_PATH && head.version == Version::Http2 {
+        return match head.method {
+            Method::Post if is_grpc(head) => Ok(Endpoint::GrpcHealth),
+            Method::Post => Err(RouteError::NotGrpc),
+            Method::Options => Ok(Endpoint::Options { allow: ALLOW_POST }),
+            _ => Err(RouteError::MethodNotAllowed { allow: ALLOW_POST, route: None }),
+        };
     }
     let Some(place) = place(head.path) else {
         return Err(match head.method {

@@ -159,6 +159,9 @@ pub struct Certificate {
 #[derive(Clone, Copy, Debug)]
 pub struct MemoryBound {
     pub bodies: u64,
+    /// What waits on connections: parts of heads and records, replies that nobody reads.
+    pub waiting: u64,
+    pub connections: u64,
     pub receive_buffers: u64,
     pub arenas: u64,
     pub large_bodies: u64,
@@ -179,6 +182,8 @@ impl MemoryBound {
         let worker = 3 * config.store.part_size.0 + large;
         Self {
             bodies: shards * config.limits.body_memory.0,
+            waiting: shards * limits::WAITING_SIZE_MAX as u64,
+            connections: u64::from(config.limits.connections) * limits::CONNECTION_SIZE as u64,
             receive_buffers: shards
                 * u64::from(limits::RECEIVE_BUFFER_COUNT)
                 * limits::RECEIVE_BUFFER_SIZE as u64,
@@ -189,7 +194,13 @@ impl MemoryBound {
     }
 
     pub const fn total(&self) -> u64 {
-        self.bodies + self.receive_buffers + self.arenas + self.large_bodies + self.store
+        self.bodies
+            + self.waiting
+            + self.connections
+            + self.receive_buffers
+            + self.arenas
+            + self.large_bodies
+            + self.store
     }
 }
 
@@ -197,10 +208,12 @@ impl fmt::Display for MemoryBound {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             formatter,
-            "memory bound {} bytes (bodies and commits {}, receive buffers {}, arenas {}, large \
-             bodies {}, store {})",
+            "memory bound {} bytes (bodies and commits {}, waiting {}, connections {}, receive \
+             buffers {}, arenas {}, large bodies {}, store {})",
             self.total(),
             self.bodies,
+            self.waiting,
+            self.connections,
             self.receive_buffers,
             self.arenas,
             self.large_bodies,
@@ -596,6 +609,9 @@ fn start_shards(shards: Shards<'_>) -> Result<Running, StartError> {
             others: senders.clone(),
             loads: Arc::clone(&loads),
             counters: Arc::clone(&shards.counters[index]),
+            connection_count_max: limits::size(u64::from(
+                shards.config.limits.connections.div_ceil(shards.config.shards),
+            )),
         };
         let thread = std::thread::Builder::new()
             .name(format!("shard-{index}"))
@@ -631,6 +647,7 @@ struct ShardStart {
     others: Vec<Sender<Message>>,
     loads: Arc<[Load]>,
     counters: Arc<ShardCounters>,
+    connection_count_max: usize,
 }
 
 impl ShardStart {
@@ -672,6 +689,7 @@ impl ShardStart {
             others: self.others,
             placement: Placement::new(self.index, self.loads, seed),
             counters: self.counters,
+            connection_count_max: self.connection_count_max,
         };
         Shard::new(ring, parts).run().inspect_err(|errno| {
             eprintln!("inrush: the ring of a shard failed ({errno}); exiting");

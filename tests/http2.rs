@@ -103,7 +103,7 @@ type Fates = Arc<Mutex<BTreeMap<u64, Fate>>>;
 
 /// One call with its tag as text; its content now in one frame, now in three.
 async fn send_tag(
-    sender: SendRequest<bytes::Bytes>,
+    mut sender: SendRequest<bytes::Bytes>,
     http: &str,
     tag: u64,
 ) -> Result<Fate, h2::Error> {
@@ -111,7 +111,6 @@ async fn send_tag(
     for (name, value) in complete(&[]) {
         request = request.header(name, value);
     }
-    let mut sender = sender.ready().await?;
     let (reply, mut sending) = sender.send_request(request.body(()).unwrap(), false)?;
     let padded = format!("{tag}/{}", "x".repeat(usize::try_from(tag % 13 * 3000).unwrap()));
     let mut content = bytes::Bytes::from(message(0, &log(&padded)));
@@ -152,9 +151,11 @@ fn send(http: &str, tags: &Arc<AtomicU64>, fates: &Fates, streams: usize, most: 
                 let sender = sender.clone();
                 tokio::spawn(async move {
                     for _ in 0..most {
+                        // Nothing is sent any more where this fails.
+                        let Ok(sender) = sender.clone().ready().await else { return };
                         let tag = tags.fetch_add(1, Ordering::Relaxed);
                         fates.lock().unwrap().insert(tag, Fate::Unknown);
-                        match send_tag(sender.clone(), &http, tag).await {
+                        match send_tag(sender, &http, tag).await {
                             Ok(fate) => fates.lock().unwrap().insert(tag, fate),
                             // Of a stream behind the last one that GOAWAY names.
                             Err(error) if error.is_go_away() && error.is_remote() => {

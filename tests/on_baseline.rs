@@ -1,5 +1,7 @@
 //! The whole server once more with the features of io_uring that kernel 6.1 has: see `ring` in `support/server.rs`.
 
+#![allow(clippy::duplicate_mod, reason = "each of the programs brings its own support")]
+
 #[path = "crash.rs"]
 mod crash;
 #[path = "end_to_end.rs"]

@@ -1,5 +1,7 @@
 //! The whole server once more over epoll, where io_uring is forbidden: see `ring` in `support/server.rs`.
 
+#![allow(clippy::duplicate_mod, reason = "each of the programs brings its own support")]
+
 #[path = "crash.rs"]
 mod crash;
 #[path = "end_to_end.rs"]

@@ -26,7 +26,8 @@ fn folder() -> tempfile::TempDir {
 /// What Docker's default profile does to `io_uring_setup`: it fails with EPERM.
 #[allow(unsafe_code, reason = "a filter is set between fork and exec")]
 fn forbid_io_uring(command: &mut Command) {
-    let statement = |code: u32, k| libc::sock_filter { code: code as u16, jt: 0, jf: 0, k };
+    let statement =
+        |code: u32, k| libc::sock_filter { code: u16::try_from(code).unwrap(), jt: 0, jf: 0, k };
     let filter = [
         // The number of the system call is the first field of `seccomp_data`.
         statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0),
@@ -34,7 +35,10 @@ fn forbid_io_uring(command: &mut Command) {
             jf: 1,
             ..statement(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, IO_URING_SETUP)
         },
-        statement(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_ERRNO | libc::EPERM as u32),
+        statement(
+            libc::BPF_RET | libc::BPF_K,
+            libc::SECCOMP_RET_ERRNO | libc::EPERM.cast_unsigned(),
+        ),
         statement(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_ALLOW),
     ];
     let set = move || {

@@ -155,6 +155,22 @@ fn requests(page: &mut Page, status: &Status) {
     for ((route, cause), count) in refusals {
         page.sample("inrush_refusals_total", &[("route", route), ("cause", cause)], count);
     }
+    by_shard(
+        page,
+        status,
+        "inrush_connections_over_limit_total",
+        "counter",
+        "Connections that were closed as they came: limits.connections are open.",
+        |shard| shard.connections_over_limit.value(),
+    );
+    by_shard(
+        page,
+        status,
+        "inrush_connections_evicted_total",
+        "counter",
+        "Connections that were closed for what they kept waiting while memory ran out.",
+        |shard| shard.connections_evicted.value(),
+    );
     by_shard(page, status, "inrush_connections", "gauge", "Open connections.", |shard| {
         shard.connections.value()
     });

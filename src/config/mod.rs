@@ -86,6 +86,8 @@ pub struct LimitsConfig {
     pub body_memory: Size,
     /// Threads that validate bodies of more than 4 MiB.
     pub large_body_threads: u32,
+    /// Connections of all shards; further ones are closed as they come.
+    pub connections: u32,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -151,7 +153,7 @@ impl Default for JournalConfig {
 
 impl Default for LimitsConfig {
     fn default() -> Self {
-        Self { body_memory: Size(192 * MIB as u64), large_body_threads: 2 }
+        Self { body_memory: Size(192 * MIB as u64), large_body_threads: 2, connections: 32_768 }
     }
 }
 
@@ -162,7 +164,7 @@ impl Default for RingConfig {
 }
 
 /// Every setting's environment variable and its place in the file.
-pub const ENVIRONMENT: [(&str, &[&str]); 22] = [
+pub const ENVIRONMENT: [(&str, &[&str]); 23] = [
     ("INRUSH_DATA_DIR", &["data_dir"]),
     ("INRUSH_HTTP", &["http"]),
     ("INRUSH_HTTPS", &["https"]),
@@ -179,6 +181,7 @@ pub const ENVIRONMENT: [(&str, &[&str]); 22] = [
     ("INRUSH_JOURNAL_DIRECT", &["journal", "direct"]),
     ("INRUSH_LIMITS_BODY_MEMORY", &["limits", "body_memory"]),
     ("INRUSH_LIMITS_LARGE_BODY_THREADS", &["limits", "large_body_threads"]),
+    ("INRUSH_LIMITS_CONNECTIONS", &["limits", "connections"]),
     ("INRUSH_RING_MODE", &["ring", "mode"]),
     ("INRUSH_RING_FEATURES", &["ring", "features"]),
     ("INRUSH_TLS_CERTIFICATE", &["tls", "certificate"]),
@@ -265,9 +268,11 @@ fn set(table: &mut toml::Table, place: &[&str], values: Vec<String>) -> Result<(
     } else {
         let text = values.into_iter().next_back().unwrap_or_default();
         match *last {
-            "shards" | "store_workers" | "large_body_threads" => toml::Value::Integer(
-                text.parse().map_err(|_| format!("{text:?} is not a whole number"))?,
-            ),
+            "shards" | "store_workers" | "large_body_threads" | "connections" => {
+                toml::Value::Integer(
+                    text.parse().map_err(|_| format!("{text:?} is not a whole number"))?,
+                )
+            }
             "direct" | "http_tenant_anywhere" => toml::Value::Boolean(
                 text.parse().map_err(|_| format!("{text:?} is not true or false"))?,
             ),
@@ -338,6 +343,12 @@ impl Config {
                 "limits.body_memory is {} bytes; at least {}, so that the largest body fits",
                 self.limits.body_memory.0,
                 Pool::BUDGET_MIN
+            ));
+        }
+        if self.limits.connections < self.shards {
+            return fail(format!(
+                "limits.connections is {}; at least one for each of {} shards",
+                self.limits.connections, self.shards
             ));
         }
         if self.limits.large_body_threads == 0 {
@@ -467,7 +478,7 @@ mod tests {
         for (name, place) in ENVIRONMENT {
             let text = match *place.last().unwrap() {
                 "http" | "https" | "admin" => "127.0.0.1:1",
-                "shards" | "store_workers" | "large_body_threads" => "1",
+                "shards" | "store_workers" | "large_body_threads" | "connections" => "1",
                 "direct" | "http_tenant_anywhere" => "true",
                 "max_delay" => "5s",
                 "mode" | "features" => "auto",

@@ -101,6 +101,20 @@ impl BodyState {
         Ok(())
     }
 
+    /// Makes room for `more` bytes.
+    pub fn grow(&mut self, more: usize, pool: &mut Pool) -> Result<(), PoolError> {
+        self.reserve(self.length() + more, pool)
+    }
+
+    /// Bytes that fit without growing.
+    pub fn room(&self) -> usize {
+        self.buffer.as_ref().map_or(0, AlignedBuffer::remaining)
+    }
+
+    pub const fn has_buffer(&self) -> bool {
+        self.buffer.is_some()
+    }
+
     /// Bytes of the body so far.
     pub fn body_length(&self) -> usize {
         self.length().saturating_sub(self.admission.front())

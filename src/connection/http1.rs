@@ -15,7 +15,7 @@ use crate::ingest::{Admission, Taken};
 use crate::journal::format::ENTRY_HEADER_SIZE;
 use crate::limits::{
     BODY_BUDGET_TIMEOUT, BODY_RATE_WINDOW, BODY_SIZE_MAX, HEAD_TIMEOUT, IDLE_TIMEOUT, IDLE_TRIM,
-    KIB, LINGER_SIZE_MAX, LINGER_TIMEOUT, SEND_TIMEOUT, TLS_HANDSHAKE_TIMEOUT, size,
+    KIB, LINGER_SIZE_MAX, LINGER_TIMEOUT, SEND_TIMEOUT, TLS_HANDSHAKE_TIMEOUT, TURN_WORK_MAX, size,
 };
 use crate::outcome::{Cause, RequestEcho, render};
 use crate::ring::clock::Now;
@@ -29,7 +29,13 @@ impl Connection {
     /// Uses as many of `bytes` as it can now and answers how many.
     pub(super) fn consume(&mut self, bytes: &[u8], context: &mut Context<'_>) -> usize {
         let mut used = 0;
+        let work = context.ingest.work;
         while used < bytes.len() {
+            if context.ingest.work != work && context.ingest.work > TURN_WORK_MAX {
+                self.yields = true;
+                *context.is_busy = true;
+                break;
+            }
             let rest = &bytes[used..];
             let step = match &mut self.phase {
                 Phase::ExpectHead { .. } if self.is_fresh && rest.starts_with(b"PRI ") => {
@@ -265,12 +271,18 @@ impl Connection {
         if self.awaits_handshake {
             return self.retry_handshake(context);
         }
+        if std::mem::take(&mut self.yields) {
+            self.resume(context);
+            self.end_behind_stash(context);
+        }
         if matches!(self.phase, Phase::ExpectCut { .. }) {
             return self.retry_cut(context);
         }
         if let Phase::Http2 { http2 } = &mut self.phase {
             let mut wire = Wire { out: &mut self.out, peer: &mut self.peer };
-            return http2.retry(&mut wire, context);
+            http2.retry(&mut wire, context);
+            self.check_http2_end(context.now);
+            return;
         }
         let Phase::AwaitBudget { needed, .. } = &self.phase else { return };
         let Ok(buffer) = context.pool.acquire_body(*needed) else { return };
@@ -338,7 +350,7 @@ impl Connection {
         taken: Taken,
         context: &mut Context<'_>,
     ) {
-        match hand_over(sequence, admission, taken, context) {
+        match hand_over(sequence, admission, taken, None, context) {
             HandedOver::Waits => {}
             HandedOver::Refused(cause) => self.pipeline.settle(sequence, cause),
             HandedOver::Cut(body) => self.begin_cut(body, context),
@@ -539,7 +551,10 @@ impl Connection {
             }
             Phase::Http2 { http2 } => {
                 let mut wire = Wire { out: &mut self.out, peer: &mut self.peer };
-                self.is_closing |= http2.handle_time(&mut wire, context);
+                http2.handle_time(&mut wire, context);
+                if http2.is_idle_for(nanos(IDLE_TRIM), now) {
+                    self.trim();
+                }
                 self.check_http2_end(context.now);
             }
             Phase::Ended => {}
@@ -556,11 +571,13 @@ pub(super) enum HandedOver {
     Cut(CutBody),
 }
 
-/// Passes on what `Ingest` made of a complete body.
+/// Passes on what `Ingest` made of a complete body. Behind its deadline, monotonic, nobody wants it any
+/// more.
 pub(super) fn hand_over(
     sequence: u64,
     admission: Admission,
     taken: Taken,
+    deadline_nanos: Option<u64>,
     context: &mut Context<'_>,
 ) -> HandedOver {
     let records = |kept| Records {
@@ -595,6 +612,7 @@ pub(super) fn hand_over(
             sequence,
             entry,
             envelope_length: admission.envelope_length,
+            deadline_nanos,
             records: records(0),
         }),
     }

@@ -22,8 +22,8 @@ use crate::http::http2::{ErrorCode, Event, Session, SessionError, Step};
 use crate::http::reply::{Reply, Value};
 use crate::ingest::{Admission, Ingest, Peer};
 use crate::limits::{
-    BODY_RATE_WINDOW, HEAD_TIMEOUT, HTTP2_STREAM_WINDOW_MAX, IDLE_TIMEOUT, KIB, MIB,
-    REPLIES_SIZE_MAX, SEND_TIMEOUT,
+    BODY_BUDGET_TIMEOUT, BODY_RATE_WINDOW, BODY_SIZE_MAX, HEAD_TIMEOUT, HTTP2_STREAM_WINDOW_MAX,
+    IDLE_TIMEOUT, KIB, MIB, REPLIES_SIZE_MAX, SEND_TIMEOUT, TURN_WORK_MAX, size,
 };
 use crate::outcome::{Cause, RequestEcho, render};
 use crate::ring::clock::Now;
@@ -33,6 +33,8 @@ use crate::route::{self, Endpoint, RouteError, Unkept};
 const CUT_WINDOW: u32 = 256 * 1024;
 /// A health check names a service.
 const HEALTH_SIZE_MAX: usize = KIB;
+/// Memory of a body grows when less room than this is left: what a stream may send unasked.
+const GROW_AHEAD_SIZE: usize = 64 * KIB;
 
 /// Memory that replies and heads of all connections of a shard use in turn.
 #[derive(Default)]
@@ -67,6 +69,7 @@ enum Body {
     /// Read away, then answered.
     Discarded {
         cause: Cause,
+        received: u64,
     },
     /// A health check; the coding is that of compressed messages.
     Health {
@@ -81,6 +84,12 @@ enum Body {
 struct Collected {
     state: BodyState,
     reader: Option<MessageReader>,
+    /// In front of the body, while there is no memory for either.
+    envelope: Vec<u8>,
+    /// Came when there was no memory: at most what the stream's window let through.
+    held: Vec<u8>,
+    is_parked: bool,
+    has_ended: bool,
 }
 
 struct Stream {
@@ -103,9 +112,14 @@ pub struct Http2 {
     fresh: Option<u32>,
     settled: Vec<(u32, Cause)>,
     spare: Option<Box<Collected>>,
+    /// Bytes of bodies that wait outside the pool.
+    held: usize,
     /// The last frame, or when the present half of one began.
     since_nanos: u64,
-    pending_since_nanos: Option<u64>,
+    /// The beginning of a frame waits for its rest.
+    is_partial: bool,
+    /// Since when the peer's windows let nothing of the waiting replies through, and what had gone then.
+    pending_since: Option<(u64, u64)>,
     /// A fault ended it, or it was drained: what is in `out` is the last.
     has_ended: bool,
 }
@@ -118,8 +132,10 @@ impl Http2 {
             fresh: None,
             settled: Vec::new(),
             spare: None,
+            held: 0,
             since_nanos: now.monotonic_nanos,
-            pending_since_nanos: None,
+            is_partial: false,
+            pending_since: None,
             has_ended: false,
         }
     }
@@ -133,9 +149,28 @@ impl Http2 {
     }
 
     pub fn is_stalled(&self) -> bool {
-        self.streams
-            .iter()
-            .any(|stream| matches!(&stream.body, Body::Cut { body, .. } if body.is_stalled()))
+        self.streams.iter().any(|stream| match &stream.body {
+            Body::Cut { body, .. } => body.is_stalled(),
+            Body::Collected(collected) => collected.is_parked,
+            _ => false,
+        })
+    }
+
+    /// Bytes that wait outside the pool: bodies without memory, and half a header block.
+    pub fn held(&self) -> usize {
+        self.held + self.session.held()
+    }
+
+    pub fn is_idle_for(&self, nanos: u64, now_nanos: u64) -> bool {
+        self.session.is_empty() && now_nanos.saturating_sub(self.since_nanos) > nanos
+    }
+
+    /// Gives back what an idle connection does not need.
+    pub fn trim(&mut self) {
+        self.streams.shrink_to_fit();
+        self.settled.shrink_to_fit();
+        self.spare = None;
+        self.session.trim();
     }
 
     fn find(&self, id: u32) -> Option<usize> {
@@ -154,11 +189,19 @@ impl Http2 {
         let now = context.now.monotonic_nanos;
         let mut fields = std::mem::take(&mut context.http2.fields);
         let mut used = 0;
-        // A peer that reads no replies is not read either.
-        while !self.has_ended && wire.out.len() <= REPLIES_SIZE_MAX {
+        let work = context.ingest.work;
+        self.is_partial = false;
+        // A peer that reads no replies is not read either, and one that brings much work has its share.
+        while !self.has_ended
+            && wire.out.len() <= REPLIES_SIZE_MAX
+            && (context.ingest.work == work || context.ingest.work <= TURN_WORK_MAX)
+        {
             let rest = &bytes[used..];
             match self.session.step(rest, &mut fields, wire.out, now) {
-                Ok(Step { used: 0, event: None }) => break,
+                Ok(Step { used: 0, event: None }) => {
+                    self.is_partial = !rest.is_empty();
+                    break;
+                }
                 Ok(step) => {
                     used += step.used;
                     if self.session.is_between_frames() {
@@ -176,7 +219,20 @@ impl Http2 {
         }
         context.http2.fields = fields;
         self.keep_fresh(wire, context);
+        self.count_held();
         used
+    }
+
+    fn count_held(&mut self) {
+        self.held = self
+            .streams
+            .iter()
+            .map(|stream| match &stream.body {
+                Body::Cut { held, .. } => held.capacity(),
+                Body::Collected(collected) => collected.held.capacity(),
+                _ => 0,
+            })
+            .sum();
     }
 
     fn fail(&mut self, error: &SessionError, out: &mut Vec<u8>, context: &mut Context<'_>) {
@@ -195,11 +251,12 @@ impl Http2 {
                 self.keep_fresh(wire, context);
                 self.handle_head(stream, &head, ends, wire, context);
             }
-            Event::HeadTooLarge { stream, .. } => {
+            Event::HeadTooLarge { stream, grpc, .. } => {
                 context.counters.requests[crate::counters::endpoint_index(None)].add_own(1);
                 let cause = Cause::Head(HeadError::HeadSizeOverLimit);
                 note_refusal(None, &cause, context);
-                self.push(stream, &RequestEcho::default(), false, Body::Waiting, None, context);
+                let echo = RequestEcho { grpc, ..RequestEcho::default() };
+                self.push(stream, &echo, false, Body::Waiting, None, context);
                 self.answer(stream, &cause, wire.out, context);
             }
             Event::Data { stream, bytes, ends } => {
@@ -277,7 +334,7 @@ impl Http2 {
                 {
                     context.counters.unkept[place].add_own(1);
                 }
-                Body::Discarded { cause: Cause::Unkept }
+                Body::Discarded { cause: Cause::Unkept, received: 0 }
             }
             Err(Cause::Serving(_)) => {
                 let (reader, codings) = message_reader(head);
@@ -312,7 +369,8 @@ impl Http2 {
             encode::status(100, &mut context.http2.head);
             self.session.interim(id, &context.http2.head, wire.out);
         }
-        if let Some(length) = *length {
+        // Memory for a stated length is taken in one piece; a message's is not known yet.
+        if let (Some(length), false) = (*length, echo.grpc) {
             self.session.expect(id, length, HTTP2_STREAM_WINDOW_MAX, wire.out);
         }
     }
@@ -338,12 +396,25 @@ impl Http2 {
             return self.finish_cut_step(id, step, wire, context);
         }
         let alignment = context.ingest.writer.alignment();
-        let mut state = BodyState::new(admission, sequence, length, alignment);
-        let Ok(buffer) = context.pool.acquire_body(state.needed()) else {
-            return self.refuse(id, Cause::Overloaded { retry_after_seconds: 1 }, wire, context);
+        let mut collected = Collected {
+            state: BodyState::new(admission, sequence, length, alignment),
+            reader,
+            envelope: Vec::new(),
+            held: Vec::new(),
+            is_parked: false,
+            has_ended: false,
         };
-        state.begin(buffer, context.ingest.envelope());
-        let collected = Collected { state, reader };
+        match context.pool.acquire_body(collected.state.needed()) {
+            Ok(buffer) => collected.state.begin(buffer, context.ingest.envelope()),
+            Err(_) if context.is_crowded => {
+                let cause = Cause::Overloaded { retry_after_seconds: 1 };
+                return self.refuse(id, cause, wire, context);
+            }
+            Err(_) => {
+                collected.is_parked = true;
+                collected.envelope = context.ingest.envelope().to_vec();
+            }
+        }
         stream.body = Body::Collected(match self.spare.take() {
             Some(mut spare) => {
                 *spare = collected;
@@ -371,11 +442,15 @@ impl Http2 {
         // The place may be gone with a refusal.
         let Some(place) = self.find(id) else { return };
         let stream = &mut self.streams[place];
+        let now = context.now.monotonic_nanos;
         match &mut stream.body {
             Body::Fresh { .. } | Body::Waiting => {}
-            Body::Discarded { cause } => {
-                let cause = *cause;
-                if ends {
+            Body::Discarded { cause, received } => {
+                *received += bytes.len() as u64;
+                let cause =
+                    if *received > BODY_SIZE_MAX as u64 { Cause::BodyTooLarge } else { *cause };
+                stream.since_nanos = now;
+                if ends || matches!(cause, Cause::BodyTooLarge) {
                     self.answer(id, &cause, wire.out, context);
                 } else {
                     self.session.expect(id, MIB as u64, HTTP2_STREAM_WINDOW_MAX, wire.out);
@@ -402,15 +477,27 @@ impl Http2 {
                 *has_ended |= ends;
                 self.advance_cut(id, wire, context);
             }
-            Body::Collected(collected) => match collected.append(bytes, ends, context) {
-                Ok(missing) if !ends => {
-                    stream.since_nanos =
-                        collected.state.note_progress(bytes.len(), stream.since_nanos, context.now);
-                    self.session.expect(id, missing, HTTP2_STREAM_WINDOW_MAX, wire.out);
+            Body::Collected(collected) => {
+                let was_parked = collected.is_parked;
+                match collected.append(bytes, ends, context) {
+                    Err(cause) => self.refuse(id, cause, wire, context),
+                    Ok(()) if collected.is_parked => {
+                        if !was_parked {
+                            stream.since_nanos = now;
+                        }
+                    }
+                    Ok(()) if ends => self.finish_body(place, wire, context),
+                    Ok(()) => {
+                        stream.since_nanos = collected.state.note_progress(
+                            bytes.len(),
+                            stream.since_nanos,
+                            context.now,
+                        );
+                        let wanted = collected.wanted();
+                        self.session.expect(id, wanted, HTTP2_STREAM_WINDOW_MAX, wire.out);
+                    }
                 }
-                Ok(_) => self.finish_body(place, wire, context),
-                Err(cause) => self.refuse(id, cause, wire, context),
-            },
+            }
         }
     }
 
@@ -445,7 +532,7 @@ impl Http2 {
         };
         let arrival = context.now.wall_nanos;
         let taken = context.ingest.take_slice(&admission, content, arrival, context.pool);
-        let handed = hand_over(u64::from(id), admission, taken, context);
+        let handed = hand_over(u64::from(id), admission, taken, deadline, context);
         self.handle_handed(id, handed, wire, context);
     }
 
@@ -466,7 +553,13 @@ impl Http2 {
         let arrival = context.now.wall_nanos;
         let taken = context.ingest.take_entry(&admission, buffer, arrival, context.pool);
         self.spare = Some(collected);
-        let handed = hand_over(u64::from(id), admission, taken, context);
+        // Whoever waits for memory waits for this one's: it is not for nothing.
+        for stream in &mut self.streams {
+            if matches!(&stream.body, Body::Collected(collected) if collected.is_parked) {
+                stream.since_nanos = context.now.monotonic_nanos;
+            }
+        }
+        let handed = hand_over(u64::from(id), admission, taken, deadline, context);
         self.handle_handed(id, handed, wire, context);
     }
 
@@ -544,14 +637,36 @@ impl Http2 {
     /// Tries again what bodies wait for.
     pub fn retry(&mut self, wire: &mut Wire<'_>, context: &mut Context<'_>) {
         let mut place = 0;
-        while let Some(stream) = self.streams.get(place) {
+        while let Some(stream) = self.streams.get_mut(place) {
             let id = stream.id;
-            if matches!(&stream.body, Body::Cut { body, .. } if body.is_stalled()) {
-                self.advance_cut(id, wire, context);
+            match &mut stream.body {
+                Body::Cut { body, .. } if body.is_stalled() => {
+                    self.advance_cut(id, wire, context);
+                }
+                Body::Collected(collected) if collected.is_parked => {
+                    self.retry_collected(place, wire, context);
+                }
+                _ => {}
             }
             // Gone, or still there: the next one has a larger id.
             place = self.streams.partition_point(|stream| stream.id <= id);
         }
+        self.count_held();
+    }
+
+    /// Memory, perhaps, for a body that waits for it.
+    fn retry_collected(&mut self, place: usize, wire: &mut Wire<'_>, context: &mut Context<'_>) {
+        let stream = &mut self.streams[place];
+        let Body::Collected(collected) = &mut stream.body else { return };
+        if context.ingest.work > TURN_WORK_MAX || !collected.unpark(context) {
+            return;
+        }
+        stream.since_nanos = context.now.monotonic_nanos;
+        if collected.has_ended {
+            return self.finish_body(place, wire, context);
+        }
+        let (id, wanted) = (stream.id, collected.wanted());
+        self.session.expect(id, wanted, HTTP2_STREAM_WINDOW_MAX, wire.out);
     }
 
     // ── Answers ───────────────────────────────────────────────────────────────────────────────
@@ -605,7 +720,8 @@ impl Http2 {
         }
         let now_millis = context.now.wall_nanos / 1_000_000;
         render(&stream.exchange.echo(now_millis), cause, context.reply);
-        if !cause.is_refusal() {
+        // Also what we cannot take at the moment: its sender does no wrong.
+        if !cause.is_refusal() || cause.is_passing() {
             self.session.note_answered();
         }
         self.send_reply(id, out, context);
@@ -653,9 +769,16 @@ impl Http2 {
     /// The peer sends no more: half requests have no answer, whole ones still get theirs.
     pub fn handle_end(&mut self, pool: &mut crate::buffer::Pool) {
         self.streams.retain_mut(|stream| {
-            let is_waiting = matches!(stream.body, Body::Waiting);
-            stream.release(pool);
-            is_waiting
+            let is_whole = match &stream.body {
+                Body::Waiting => true,
+                Body::Cut { has_ended, .. } => *has_ended,
+                Body::Collected(collected) => collected.has_ended,
+                _ => false,
+            };
+            if !is_whole {
+                stream.release(pool);
+            }
+            is_whole
         });
     }
 
@@ -671,8 +794,8 @@ impl Http2 {
         self.settled.clear();
     }
 
-    /// Looks at the clock. True when the connection must close without a further word.
-    pub fn handle_time(&mut self, wire: &mut Wire<'_>, context: &mut Context<'_>) -> bool {
+    /// Looks at the clock.
+    pub fn handle_time(&mut self, wire: &mut Wire<'_>, context: &mut Context<'_>) {
         let now = context.now.monotonic_nanos;
         let nanos =
             |duration: std::time::Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
@@ -682,17 +805,24 @@ impl Http2 {
         if self.session.settings_overdue(now, nanos(HEAD_TIMEOUT)) {
             let error = overdue(ErrorCode::SettingsTimeout, "SETTINGS were not acknowledged");
             self.fail(&error, wire.out, context);
-        } else if !self.session.is_between_frames() && waited > nanos(HEAD_TIMEOUT) {
-            let error = overdue(ErrorCode::EnhanceYourCalm, "a head came too slowly");
+        } else if (self.is_partial || !self.session.is_between_frames())
+            && waited > nanos(HEAD_TIMEOUT)
+        {
+            let error = overdue(ErrorCode::EnhanceYourCalm, "a frame or a head came too slowly");
             self.fail(&error, wire.out, context);
         } else if self.session.is_empty() && waited > nanos(IDLE_TIMEOUT) {
             self.session.announce_end(wire.out, now);
         }
-        match (self.session.has_pending(), self.pending_since_nanos) {
-            (false, _) => self.pending_since_nanos = None,
-            (true, None) => self.pending_since_nanos = Some(now),
-            (true, Some(since)) if now.saturating_sub(since) > nanos(SEND_TIMEOUT) => return true,
-            (true, Some(_)) => {}
+        let sent = self.session.sent();
+        match self.pending_since {
+            _ if !self.session.has_pending() => self.pending_since = None,
+            Some((since, before)) if before == sent => {
+                if now.saturating_sub(since) > nanos(SEND_TIMEOUT) {
+                    let words = "no window was given for a reply";
+                    self.fail(&overdue(ErrorCode::FlowControl, words), wire.out, context);
+                }
+            }
+            _ => self.pending_since = Some((now, sent)),
         }
         let mut place = 0;
         while let Some(stream) = self.streams.get(place) {
@@ -704,6 +834,10 @@ impl Http2 {
                     Some(Cause::Grpc(GrpcFault::DeadlineExceeded))
                 }
                 Body::Cut { body, .. } => body.overdue(waited),
+                Body::Collected(collected) if collected.is_parked => {
+                    let is_overdue = context.is_crowded || waited > nanos(BODY_BUDGET_TIMEOUT);
+                    is_overdue.then_some(Cause::Overloaded { retry_after_seconds: 1 })
+                }
                 _ => (waited > nanos(BODY_RATE_WINDOW)).then_some(Cause::BodyTimeout),
             };
             if let Some(cause) = cause {
@@ -711,7 +845,7 @@ impl Http2 {
             }
             place = self.streams.partition_point(|stream| stream.id <= id);
         }
-        false
+        self.count_held();
     }
 }
 
@@ -734,14 +868,10 @@ impl Stream {
 }
 
 impl Collected {
-    /// Takes bytes of the body and answers how many more are wanted.
-    fn append(
-        &mut self,
-        bytes: &[u8],
-        ends: bool,
-        context: &mut Context<'_>,
-    ) -> Result<u64, Cause> {
+    /// Takes bytes of the body; without memory they are held, and the body is parked.
+    fn append(&mut self, bytes: &[u8], ends: bool, context: &mut Context<'_>) -> Result<(), Cause> {
         let limit = self.state.admission.body_limit;
+        self.has_ended |= ends;
         let content = match &mut self.reader {
             None => bytes,
             Some(reader) => {
@@ -749,10 +879,6 @@ impl Collected {
                 let content = reader.read_prefix(bytes).map_err(Cause::Grpc)?;
                 if let (Some(prefix), false) = (reader.prefix(), had_prefix) {
                     apply_prefix(prefix, reader.uncoded(), &mut self.state.admission)?;
-                    let total = self.state.admission.front() + prefix.length;
-                    self.state
-                        .reserve(total, context.pool)
-                        .map_err(|_| Cause::Overloaded { retry_after_seconds: 1 })?;
                 }
                 reader.note_content(content.len()).map_err(Cause::Grpc)?;
                 if ends {
@@ -761,16 +887,58 @@ impl Collected {
                 content
             }
         };
-        if self.state.body_length() + content.len() > limit {
+        if self.state.body_length() + self.held.len() + content.len() > limit {
             return Err(Cause::BodyTooLarge);
         }
-        self.state
-            .append_growing(content, context.pool)
-            .map_err(|_| Cause::Overloaded { retry_after_seconds: 1 })?;
-        Ok(match &self.reader {
+        if self.is_parked || self.state.append_growing(content, context.pool).is_err() {
+            if context.is_crowded {
+                return Err(Cause::Overloaded { retry_after_seconds: 1 });
+            }
+            self.is_parked = true;
+            self.held.extend_from_slice(content);
+        } else if !ends {
+            self.is_parked = !self.grow_ahead(context.pool);
+        }
+        Ok(())
+    }
+
+    /// Memory before the window: what is let through has room. False: there is none, nothing is let through.
+    fn grow_ahead(&mut self, pool: &mut crate::buffer::Pool) -> bool {
+        let ahead = size(self.missing()).min(GROW_AHEAD_SIZE);
+        let has_room = self.state.room() >= ahead;
+        has_room || self.state.grow(ahead, pool).is_ok() || self.state.room() > 0
+    }
+
+    /// Bytes of the body that are still to come, at most.
+    fn missing(&self) -> u64 {
+        match &self.reader {
             Some(reader) if reader.prefix().is_some() => reader.missing() as u64,
-            _ => (limit - self.state.body_length()) as u64,
-        })
+            _ => {
+                let limit = self.state.admission.body_limit;
+                limit.saturating_sub(self.state.body_length()) as u64
+            }
+        }
+    }
+
+    /// Bytes that may be let through: no more than there is memory for. The announced length of a message is
+    /// its sender's word, so memory grows with what has come.
+    fn wanted(&self) -> u64 {
+        self.missing().min(self.state.room() as u64)
+    }
+
+    /// Tries again to get memory. True when everything that was held has its place.
+    fn unpark(&mut self, context: &mut Context<'_>) -> bool {
+        if !self.state.has_buffer() {
+            let Ok(buffer) = context.pool.acquire_body(self.state.needed()) else { return false };
+            self.state.begin(buffer, &self.envelope);
+            self.envelope = Vec::new();
+        }
+        if self.state.append_growing(&self.held, context.pool).is_err() {
+            return false;
+        }
+        self.held = Vec::new();
+        self.is_parked = !self.has_ended && !self.grow_ahead(context.pool);
+        !self.is_parked
     }
 }
 

@@ -13,6 +13,7 @@
 //! ```
 
 mod body;
+mod buffers;
 mod cut;
 mod discard;
 mod exchange;
@@ -23,6 +24,7 @@ mod refusal_log;
 mod table;
 
 pub use body::BodyState;
+pub use buffers::Buffers;
 pub use cut::{CutBody, CutStep};
 use discard::DiscardedBody;
 pub use exchange::{Exchange, Pipeline};
@@ -70,6 +72,8 @@ pub struct LargeJob {
     pub sequence: u64,
     pub entry: AlignedBuffer,
     pub envelope_length: usize,
+    /// Of a gRPC call, monotonic: behind it the entry is not kept.
+    pub deadline_nanos: Option<u64>,
     pub records: Records,
 }
 
@@ -86,6 +90,7 @@ pub struct Context<'a> {
     pub refusals: &'a mut RefusalLog,
     pub options: &'a HeadOptions,
     pub http2: &'a mut Http2Scratch,
+    pub buffers: &'a mut Buffers,
     /// Memory for the TLS records of one receive.
     pub records: &'a mut Vec<u8>,
     pub now: Now,
@@ -95,6 +100,8 @@ pub struct Context<'a> {
     pub handshakes_left: &'a mut u32,
     /// Something waits for the next turn, which should come at once.
     pub is_busy: &'a mut bool,
+    /// Much waits on this shard already: what finds no memory is refused and does not wait.
+    pub is_crowded: bool,
 }
 
 /// What the connection waits for from its peer.
@@ -164,12 +171,15 @@ pub struct Connection {
     /// flight.
     stash: Vec<u8>,
     pipeline: Pipeline,
+    /// Lent by the shard while there is something to say.
     out: Vec<u8>,
-    /// The vector that is being sent comes back here.
-    spare: Vec<u8>,
     /// Of the last body that came in parts, for the next one.
     spare_body: Option<Box<BodyState>>,
     is_sending: bool,
+    /// Bytes that are being sent.
+    sending_size: usize,
+    /// What the shard has counted of [`Connection::waiting_size`].
+    pub counted_size: usize,
     sent: usize,
     peer: Peer,
     tls: Option<Box<tls::Session>>,
@@ -186,6 +196,8 @@ pub struct Connection {
     continue_due: bool,
     /// Bytes of a further request wait in the stash until it may be begun.
     is_blocked: bool,
+    /// Its share of this turn is used up: what is in the stash waits for the next one.
+    yields: bool,
     /// When the present wait began, monotonic.
     since_nanos: u64,
     send_since_nanos: u64,
@@ -208,9 +220,10 @@ impl Connection {
             stash: Vec::new(),
             pipeline: Pipeline::default(),
             out: Vec::new(),
-            spare: Vec::new(),
             spare_body: None,
             is_sending: false,
+            sending_size: 0,
+            counted_size: 0,
             sent: 0,
             peer: Peer::new(tls.is_some()),
             tls,
@@ -221,6 +234,7 @@ impl Connection {
             half_closed: false,
             continue_due: false,
             is_blocked: false,
+            yields: false,
             is_closed: false,
             since_nanos: now.monotonic_nanos,
             send_since_nanos: now.monotonic_nanos,
@@ -251,7 +265,9 @@ impl Connection {
             return;
         }
         self.stash.extend_from_slice(bytes);
-        self.resume(context);
+        if !self.yields {
+            self.resume(context);
+        }
     }
 
     /// Goes on with stashed bytes.
@@ -286,13 +302,13 @@ impl Connection {
         if let Phase::Http2 { http2 } = &mut self.phase
             && !failed
         {
-            if !self.is_blocked {
+            if !self.is_blocked && !self.yields {
                 http2.handle_end(context.pool);
                 self.check_http2_end(context.now);
             }
             return;
         }
-        if !failed && self.is_blocked {
+        if !failed && (self.is_blocked || self.yields) {
             // Complete requests may still wait in the stash; `resume` ends the connection behind them.
             return;
         }
@@ -380,21 +396,16 @@ impl Connection {
         self.abandon_cut(sequence, context.now, context.pool);
     }
 
-    /// Reply bytes were taken. Gives back what is still to be sent.
-    pub fn handle_sent(&mut self, buffer: Vec<u8>, count: usize, now: Now) -> Option<Vec<u8>> {
+    /// So many reply bytes of `length` more were taken. True when that was all.
+    pub fn handle_sent(&mut self, length: usize, count: usize, now: Now) -> bool {
         self.send_since_nanos = now.monotonic_nanos;
         self.sent += count;
-        if self.sent < buffer.len() {
-            return Some(buffer);
+        let is_whole = self.sent >= length;
+        if is_whole {
+            self.is_sending = false;
+            self.sent = 0;
         }
-        self.is_sending = false;
-        self.sent = 0;
-        self.spare = buffer;
-        self.spare.clear();
-        if self.spare.capacity() > limits::RECEIVE_BUFFER_SIZE {
-            self.spare = Vec::new();
-        }
-        None
+        is_whole
     }
 
     pub const fn sent(&self) -> usize {
@@ -406,6 +417,7 @@ impl Connection {
     /// Writes the replies that are due, in request order.
     pub fn flush(&mut self, context: &mut Context<'_>) {
         let before = self.unsent();
+        context.buffers.lend(&mut self.out);
         if let Phase::Http2 { http2 } = &mut self.phase {
             http2.flush(&mut self.out, context);
             self.check_http2_end(context.now);
@@ -415,18 +427,26 @@ impl Connection {
             self.out.extend_from_slice(crate::http::http1::reply::CONTINUE);
             self.continue_due = false;
         }
-        self.seal();
+        self.seal(context.buffers);
         if before == 0 && self.unsent() > 0 && !self.is_sending {
             self.send_since_nanos = context.now.monotonic_nanos;
         }
         if self.is_blocked && self.may_begin() {
             self.is_blocked = false;
-            self.resume(context);
-            if self.peer_ended && !self.is_blocked {
-                self.handle_end(context, false);
+            if !self.yields {
+                self.resume(context);
             }
+            self.end_behind_stash(context);
             self.write_replies(context);
-            self.seal();
+            self.seal(context.buffers);
+        }
+        context.buffers.take_back_empty(&mut self.out);
+    }
+
+    /// The peer's end, once what it sent before has been looked at.
+    fn end_behind_stash(&mut self, context: &mut Context<'_>) {
+        if self.peer_ended && !self.is_blocked && !self.yields {
+            self.handle_end(context, false);
         }
     }
 
@@ -449,7 +469,8 @@ impl Connection {
             return None;
         }
         self.is_sending = true;
-        Some(std::mem::replace(out, std::mem::take(&mut self.spare)))
+        self.sending_size = out.len();
+        Some(std::mem::take(out))
     }
 
     /// What the receiving side should do.
@@ -475,7 +496,7 @@ impl Connection {
     }
 
     fn wanted(&self) -> ReceiveStep {
-        if self.is_closing || self.peer_ended {
+        if self.is_closing || self.peer_ended || self.yields || self.awaits_handshake {
             return ReceiveStep::Nothing;
         }
         match &self.phase {
@@ -566,11 +587,14 @@ impl Connection {
 
     /// Gives back what an idle connection does not need.
     fn trim(&mut self) {
-        for memory in [&mut self.out, &mut self.spare, &mut self.stash] {
+        for memory in [&mut self.out, &mut self.stash] {
             memory.shrink_to_fit();
         }
         self.pipeline.trim();
         self.spare_body = None;
+        if let Phase::Http2 { http2 } = &mut self.phase {
+            http2.trim();
+        }
         if let Some(tls) = &mut self.tls {
             tls.outgoing().shrink_to_fit();
         }
@@ -587,12 +611,35 @@ impl Connection {
 
     /// Waits for memory, for the journal or for the next turn.
     pub fn is_parked(&self) -> bool {
+        if self.yields {
+            return true;
+        }
         match &self.phase {
             Phase::AwaitBudget { .. } => true,
             Phase::ExpectCut { body } => body.is_stalled(),
             Phase::Http2 { http2 } => http2.is_stalled(),
             _ => self.awaits_handshake,
         }
+    }
+
+    /// Bytes that wait here, for more to come or to go: of heads and records that are not whole, of bodies
+    /// without memory, of replies.
+    pub fn waiting_size(&self) -> usize {
+        let held = if let Phase::Http2 { http2 } = &self.phase { http2.held() } else { 0 };
+        let tls = self.tls.as_ref().map_or(0, |tls| tls.partial_size());
+        // What is being sent is as large as what is sealed behind it, at most.
+        let sending = if self.is_sending { self.sending_size } else { 0 };
+        self.stash.len() + self.unsent() + sending + tls + held
+    }
+
+    /// Closed for holding more than others while a shard's memory runs out.
+    pub fn evict(&mut self, pool: &mut Pool) {
+        self.release(pool);
+        self.stash = Vec::new();
+        self.out = Vec::new();
+        self.is_blocked = false;
+        self.yields = false;
+        self.is_closing = true;
     }
 
     /// Gives every buffer back; the connection is gone.
@@ -628,6 +675,7 @@ impl Connection {
         context: &mut Context<'_>,
     ) -> Option<usize> {
         let Phase::Http2 { http2 } = &mut self.phase else { return None };
+        context.buffers.lend(&mut self.out);
         let mut wire = Wire { out: &mut self.out, peer: &mut self.peer };
         let used = http2.consume(bytes, &mut wire, context);
         self.is_blocked = used < bytes.len() && !self.may_begin();

@@ -1,6 +1,6 @@
 //! TLS on a connection: records become bytes as if they came in the clear, replies become records.
 
-use super::{Connection, Context};
+use super::{Buffers, Connection, Context};
 use crate::http::http1::reply::PLAIN_HTTP;
 use crate::tls::{Alpn, Opened, TlsFault, looks_like_http};
 
@@ -21,17 +21,14 @@ impl Connection {
             return;
         }
         if tls.is_handshaking() {
-            if *context.handshakes_left == 0 {
+            // More than a handshake has: its client has begun to send, and there is no room to wait.
+            if *context.handshakes_left == 0 && tls.keep(bytes) {
                 self.awaits_handshake = true;
                 *context.is_busy = true;
-                let kept = tls.keep(bytes);
                 self.tls = Some(tls);
-                if let Err(fault) = kept {
-                    self.fail_tls(fault, context);
-                }
                 return;
             }
-            *context.handshakes_left -= 1;
+            *context.handshakes_left = context.handshakes_left.saturating_sub(1);
         }
         self.awaits_handshake = false;
         let mut work = std::mem::take(context.records);
@@ -78,10 +75,13 @@ impl Connection {
     }
 
     /// Seals what is to be sent; behind the last reply goes the word that no more will come.
-    pub(super) fn seal(&mut self) {
+    pub(super) fn seal(&mut self, buffers: &mut Buffers) {
         let Some(tls) = &mut self.tls else { return };
-        if !self.out.is_empty() && tls.send(&self.out) {
-            self.out.clear();
+        if !self.out.is_empty() {
+            buffers.lend(tls.outgoing());
+            if tls.send(&self.out) {
+                self.out.clear();
+            }
         }
         if self.is_last && self.pipeline.is_empty() && self.out.is_empty() {
             tls.end();

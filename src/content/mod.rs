@@ -55,6 +55,11 @@ impl Arena {
         self.first.capacity() + self.second.capacity()
     }
 
+    /// Bytes that the last decoding made.
+    pub fn produced(&self) -> usize {
+        self.first.filled_size() + self.second.filled_size()
+    }
+
     /// Gives output memory back: the first buffer keeps at most `limit` bytes, the second, which
     /// only stacked codings use, none. For after a body that was larger than most.
     pub fn shrink_to(&mut self, limit: usize) {

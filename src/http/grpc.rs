@@ -101,13 +101,16 @@ impl GrpcFault {
 pub fn is_grpc(head: &RequestHead<'_>) -> bool {
     head.version == Version::Http2
         && head.method == Method::Post
-        && head.fields.first("content-type").is_some_and(|value| match value.split_at_checked(16) {
-            Some((name, rest)) => {
-                name.eq_ignore_ascii_case(b"application/grpc")
-                    && matches!(rest.first(), None | Some(b'+' | b';' | b' '))
-            }
-            None => false,
-        })
+        && head.fields.first("content-type").is_some_and(is_grpc_type)
+}
+
+/// Whether a `Content-Type` is gRPC's: the name, a subtype behind `+`, parameters behind `;`.
+#[must_use]
+pub fn is_grpc_type(value: &[u8]) -> bool {
+    value.split_at_checked(16).is_some_and(|(name, rest)| {
+        name.eq_ignore_ascii_case(b"application/grpc")
+            && matches!(rest.first(), None | Some(b'+' | b';'))
+    })
 }
 
 /// `grpc-timeout` in nanoseconds: at most eight digits and a unit.

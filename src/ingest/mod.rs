@@ -118,6 +118,8 @@ pub struct Ingest {
     pressure: Arc<AtomicU8>,
     /// Where this shard stands, for routes that have no key on this listener.
     pub is_draining: bool,
+    /// Bytes of bodies, as sent and decoded, that were looked at in this turn.
+    pub work: u64,
 }
 
 impl Ingest {
@@ -138,6 +140,7 @@ impl Ingest {
             coder: None,
             pressure,
             is_draining: false,
+            work: 0,
         }
     }
 
@@ -353,7 +356,10 @@ impl Ingest {
         if codings.is_identity() && body.len() > limit {
             return Err(Refusal::Large);
         }
-        validate(envelope, body, limit, &mut self.arena, &mut self.decode_scratch)
+        let validated = validate(envelope, body, limit, &mut self.arena, &mut self.decode_scratch);
+        let decoded = if codings.is_identity() { 0 } else { self.arena.produced() };
+        self.work += (body.len() + decoded) as u64;
+        validated
     }
 }
 

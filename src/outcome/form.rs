@@ -303,6 +303,12 @@ pub(super) fn write_grpc(request: &RequestEcho<'_>, cause: &Cause, reply: &mut R
         }
     }
     reply.push("grpc-message", Value::Bytes(coded.as_bytes()));
+    if violated_field(cause).is_some() {
+        let mut details = Vec::with_capacity(1024);
+        write_status_protobuf(code, message, cause, &mut details);
+        let details = STANDARD_NO_PAD.encode(details);
+        reply.push("grpc-status-details-bin", Value::Bytes(details.as_bytes()));
+    }
     if let Some(seconds) = retry_delay(cause) {
         // Python's exporter reads the one, all others the other.
         let mut delay = Vec::with_capacity(8);

@@ -246,7 +246,7 @@ fn status(request: &RequestEcho<'_>, cause: &Cause) -> u16 {
             Some(route) if route.is_datadog() => 400,
             _ => 415,
         },
-        Cause::Media(_) => 415,
+        Cause::Media(_) | Cause::Route(RouteError::NotGrpc) => 415,
         // The Datadog Agent takes any other status for an unexpected answer.
         Cause::Auth(_) if request.endpoint == Some(Endpoint::DatadogValidate) => 403,
         Cause::Auth(_) => 401,
@@ -504,7 +504,7 @@ impl Cause {
             Self::Route(RouteError::MethodNotAllowed { .. }) => "method",
             Self::Route(RouteError::GrpcNeedsHttp2 { .. }) => "grpc_needs_http2",
             Self::Coding(_) => "content_coding",
-            Self::Media(_) => "media_type",
+            Self::Media(_) | Self::Route(RouteError::NotGrpc) => "media_type",
             Self::Auth(AuthError::Missing) => "key_missing",
             Self::Auth(AuthError::Invalid) => "key_invalid",
             Self::BodyTooLarge => "body_too_large",
@@ -525,6 +525,19 @@ impl Cause {
             Self::Serving(_) => "health",
             Self::Internal => "internal",
         }
+    }
+
+    /// A refusal for what is no fault of the sender, who may come again.
+    #[must_use]
+    pub const fn is_passing(&self) -> bool {
+        matches!(
+            self,
+            Self::Overloaded { .. }
+                | Self::JournalFull
+                | Self::JournalPoisoned
+                | Self::Draining
+                | Self::Internal
+        )
     }
 
     /// Whether the request was refused, rather than answered.

@@ -19,14 +19,16 @@ use std::sync::Arc;
 
 use crate::buffer::Pool;
 use crate::connection::{
-    Connection, ConnectionId, Context, Http2Scratch, LargeJob, ReceiveStep, RefusalLog, Table,
-    Waiting,
+    Buffers, Connection, ConnectionId, Context, Http2Scratch, LargeJob, ReceiveStep, RefusalLog,
+    Table, Waiting,
 };
 use crate::counters::ShardCounters;
+use crate::http::grpc::GrpcFault;
 use crate::http::http1::head::HeadOptions;
 use crate::http::http1::reply::DateField;
 use crate::http::reply::Reply;
 use crate::ingest::{Ingest, Keys, Taken};
+use crate::limits::{WAITING_SIZE_FREE, WAITING_SIZE_MAX};
 use crate::outcome::Cause;
 use crate::ring::clock::{Clock, Now};
 use crate::ring::{Completion, Descriptor, Errno, Event, Ring, Token};
@@ -117,6 +119,7 @@ pub struct Shard<R: Ring> {
     date: DateField,
     head_options: HeadOptions,
     http2: Http2Scratch,
+    buffers: Buffers,
     records: Vec<u8>,
     /// Connections to look at before the turn ends.
     touched: Vec<ConnectionId>,
@@ -129,6 +132,9 @@ pub struct Shard<R: Ring> {
     /// Something waits for the next turn, which comes at once.
     is_busy: bool,
     draining_since: Option<u64>,
+    /// What waits on all connections, as of the end of their last turns.
+    waiting_size: usize,
+    connection_count_max: usize,
     ids: Vec<ConnectionId>,
     refusals: RefusalLog,
 }
@@ -146,6 +152,8 @@ pub struct Parts {
     pub others: Vec<Sender<Message>>,
     pub placement: Placement,
     pub counters: Arc<ShardCounters>,
+    /// Further connections are closed as they come.
+    pub connection_count_max: usize,
 }
 
 impl<R: Ring> Shard<R> {
@@ -177,6 +185,7 @@ impl<R: Ring> Shard<R> {
             date: DateField::new(),
             head_options: HeadOptions::default(),
             http2: Http2Scratch::default(),
+            buffers: Buffers::default(),
             records: Vec::new(),
             touched: Vec::with_capacity(1024),
             swept_nanos: 0,
@@ -185,6 +194,8 @@ impl<R: Ring> Shard<R> {
             handshakes_left: 0,
             is_busy: false,
             draining_since: None,
+            waiting_size: 0,
+            connection_count_max: parts.connection_count_max,
             ids: Vec::with_capacity(1024),
             refusals: RefusalLog::default(),
         }
@@ -202,6 +213,7 @@ impl<R: Ring> Shard<R> {
         self.arm_listeners(now);
         let wait = if std::mem::take(&mut self.is_busy) { Some(0) } else { self.wait_nanos(now) };
         self.blocks_left = crate::limits::BLOCKS_A_TURN;
+        self.ingest.work = 0;
         self.handshakes_left = crate::limits::TLS_HANDSHAKES_A_TURN;
         self.ring.turn(wait)?;
         let now = self.clock.now();
@@ -308,7 +320,9 @@ impl<R: Ring> Shard<R> {
             Completion::Woken => {}
             Completion::Closed => {
                 if event.token.0 >> 56 == kind::CLOSE {
-                    self.table.remove(id);
+                    if let Some(connection) = self.table.remove(id) {
+                        self.waiting_size -= connection.counted_size;
+                    }
                     self.note_load();
                 }
             }
@@ -335,11 +349,13 @@ impl<R: Ring> Shard<R> {
             refusals: &mut self.refusals,
             options: &self.head_options,
             http2: &mut self.http2,
+            buffers: &mut self.buffers,
             records: &mut self.records,
             now,
             blocks_left: &mut self.blocks_left,
             handshakes_left: &mut self.handshakes_left,
             is_busy: &mut self.is_busy,
+            is_crowded: self.waiting_size > WAITING_SIZE_MAX / 2,
         };
         let parked = connection.is_parked();
         body(connection, &self.ring, &mut context);
@@ -383,6 +399,10 @@ impl<R: Ring> Shard<R> {
 
     fn add_connection(&mut self, accepted: Accepted, now: Now) {
         let Accepted { socket, speaks_tls } = accepted;
+        if self.table.len() >= self.connection_count_max {
+            self.counters.connections_over_limit.add_own(1);
+            return self.ring.close(socket, Token(kind::IGNORED << 56));
+        }
         set_no_delay(socket);
         let tls = match (&self.acceptor, speaks_tls) {
             (_, false) => None,
@@ -412,13 +432,13 @@ impl<R: Ring> Shard<R> {
         connection.note_send_ended();
         match result {
             Ok(count) => {
-                if let Some(rest) = connection.handle_sent(buffer, count, now) {
+                if connection.handle_sent(buffer.len(), count, now) {
+                    self.buffers.take_back(buffer);
+                } else if !connection.is_closing {
                     let from = connection.sent();
-                    if !connection.is_closing {
-                        connection.note_sending();
-                        let socket = connection.socket;
-                        self.ring.send(socket, rest, from, token(kind::SEND, id));
-                    }
+                    connection.note_sending();
+                    let socket = connection.socket;
+                    self.ring.send(socket, buffer, from, token(kind::SEND, id));
                 }
             }
             Err(Errno::INTR | Errno::AGAIN) => {
@@ -525,8 +545,13 @@ impl<R: Ring> Shard<R> {
 
     fn handle_large(&mut self, done: LargeDone, now: Now) {
         self.large_pending -= 1;
-        let LargeJob { connection, sequence, entry, envelope_length, mut records } = done.job;
+        let LargeJob { connection, sequence, entry, envelope_length, deadline_nanos, mut records } =
+            done.job;
         let taken = match done.result {
+            Ok(_) if deadline_nanos.is_some_and(|deadline| deadline <= now.monotonic_nanos) => {
+                self.pool.release(entry);
+                Taken::Refused(Cause::Grpc(GrpcFault::DeadlineExceeded))
+            }
             Ok(verdict) => {
                 self.ingest.append_entry(entry, envelope_length, verdict, &mut self.pool)
             }
@@ -651,10 +676,39 @@ impl<R: Ring> Shard<R> {
         self.touched.clear();
         // A flush may have brought further bodies.
         self.submit_large();
+        if self.waiting_size > WAITING_SIZE_MAX {
+            self.evict_largest();
+        }
+    }
+
+    /// Much too much waits: those go who hold most. A peer that sends whole requests and reads its replies
+    /// holds nothing.
+    #[cold]
+    fn evict_largest(&mut self) {
+        let mut ids = std::mem::take(&mut self.ids);
+        self.table.collect_ids(&mut ids);
+        let size = |table: &mut Table, id| table.find(id).map_or(0, |found| found.counted_size);
+        ids.sort_by_key(|&id| std::cmp::Reverse(size(&mut self.table, id)));
+        for &id in &ids {
+            if self.waiting_size <= WAITING_SIZE_MAX / 4 * 3
+                || size(&mut self.table, id) <= WAITING_SIZE_FREE
+            {
+                break;
+            }
+            self.counters.connections_evicted.add_own(1);
+            if let Some(connection) = self.table.find(id) {
+                connection.evict(&mut self.pool);
+            }
+            self.drive(id);
+        }
+        self.ids = ids;
     }
 
     fn drive(&mut self, id: ConnectionId) {
         let Some(connection) = self.table.find(id) else { return };
+        let waiting = connection.waiting_size();
+        let counted = std::mem::replace(&mut connection.counted_size, waiting);
+        self.waiting_size = self.waiting_size + waiting - counted;
         let socket = connection.socket;
         if let Some(bytes) = connection.poll_send() {
             connection.note_sending();

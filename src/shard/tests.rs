@@ -69,6 +69,7 @@ impl Simulation {
             others: vec![own],
             placement: Placement::new(0, [Load::default()].into(), 1),
             counters: Arc::default(),
+            connection_count_max: 1024,
         };
         let shard = Shard::new(Simulated::new(world.clone()), parts);
         Self { world, shard, file, _journal: journal, _folder: folder }

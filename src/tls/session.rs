@@ -94,19 +94,21 @@ impl Session {
         self.inner.handshake_kind() == Some(rustls::HandshakeKind::Resumed)
     }
 
-    /// Bytes that came are kept for [`Session::receive`].
-    ///
-    /// # Errors
-    ///
-    /// More of them than a handshake has.
-    pub fn keep(&mut self, bytes: &[u8]) -> Result<(), TlsFault> {
+    /// Keeps bytes for [`Session::receive`]. False: they are more than should wait.
+    #[must_use]
+    pub fn keep(&mut self, bytes: &[u8]) -> bool {
         if self.partial.len() + bytes.len() > TLS_PARTIAL_SIZE_MAX {
-            self.has_failed = true;
-            return Err(TlsFault::Malformed);
+            return false;
         }
         self.is_untouched = false;
         self.partial.extend_from_slice(bytes);
-        Ok(())
+        true
+    }
+
+    /// Bytes that wait for the rest of their record, or for their turn.
+    #[must_use]
+    pub const fn partial_size(&self) -> usize {
+        self.partial.len()
     }
 
     /// Opens the records that are whole now and hands on what they hold.

@@ -12,6 +12,7 @@ impl Abuse {
     pub const fn words(self) -> &'static str {
         match self {
             Self::Resets => "too_many_resets",
+            Self::RefusedStreams => "too_many_refused_streams",
             Self::StreamErrors => "too_many_stream_errors",
             Self::Settings => "too_many_settings",
             Self::Pings => "too_many_pings",
@@ -32,10 +33,13 @@ impl Abuse {
     const fn allowance(self) -> (u32, u32, u32) {
         match self {
             Self::Resets => (512, 32, 4),
+            // A pool of threads that all begin at once, or begin again when their deadlines have passed.
+            Self::RefusedStreams => (1024, 64, 4),
             Self::StreamErrors => (128, 8, 0),
             Self::Settings => (64, 4, 0),
             Self::Pings => (512, 16, 4),
-            Self::SmallData => (4096, 256, 4),
+            // A frame for every byte of a small call is legal; a frame of size gives one back.
+            Self::SmallData => (16_384, 1024, 4),
             Self::WindowUpdates => (8192, 512, 16),
             Self::Priorities => (1024, 64, 4),
             Self::UselessFrames => (1024, 64, 1),
@@ -66,6 +70,13 @@ impl Ledger {
         let Some(count) = self.counts.get_mut(abuse.place()) else { return Ok(()) };
         *count = count.saturating_add(1);
         if *count > abuse.allowance().0 { Err(abuse) } else { Ok(()) }
+    }
+
+    /// Something that counts was followed by something of use.
+    pub fn give_back(&mut self, abuse: Abuse) {
+        if let Some(count) = self.counts.get_mut(abuse.place()) {
+            *count = count.saturating_sub(1);
+        }
     }
 
     /// A request was answered.

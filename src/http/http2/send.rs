@@ -105,6 +105,7 @@ impl Session {
             push_header(out, count, Kind::Data, flags, id);
             out.extend_from_slice(body.get(from..from + count).unwrap_or_default());
             let taken = i64::try_from(count).unwrap_or(i64::MAX);
+            self.sent += count as u64;
             stream.send_window -= taken;
             self.send_window -= taken;
             from += count;
@@ -113,13 +114,13 @@ impl Session {
     }
 
     fn finish_stream(&mut self, id: u32, out: &mut Vec<u8>) {
-        let is_open = self
+        let open = self
             .find(id)
             .and_then(|place| self.streams.get(place))
-            .is_some_and(|stream| stream.state == State::Open);
-        if is_open {
+            .filter(|stream| stream.state == State::Open);
+        if let Some(window) = open.map(|stream| stream.receive_window) {
             push_reset(out, id, ErrorCode::NoError);
-            self.note_ended_early(id);
+            self.note_ended_early(id, window);
         }
         self.remove(id);
     }
@@ -145,6 +146,12 @@ impl Session {
                 place += 1;
             }
         }
+    }
+
+    /// Bytes of reply bodies that the peer's windows have let through.
+    #[must_use]
+    pub const fn sent(&self) -> u64 {
+        self.sent
     }
 
     /// A reply waits for the peer's window.

@@ -22,15 +22,17 @@ use crate::counters::Abuse;
 use crate::limits::{
     HEADER_BLOCK_SIZE_MAX, HEADER_LIST_SIZE_MAX, HTTP2_CONNECTION_WINDOW, HTTP2_CONTINUATION_MAX,
     HTTP2_FRAME_SIZE_MAX, HTTP2_SETTING_COUNT_MAX, HTTP2_SMALL_DATA_SIZE, HTTP2_STREAM_COUNT_MAX,
-    HTTP2_STREAM_WINDOW,
+    HTTP2_STREAM_COUNT_UNTOLD, HTTP2_STREAM_WINDOW,
 };
 
 /// The window that both sides start from (section 6.9.2).
 const WINDOW_DEFAULT: u32 = 65_535;
 const WINDOW_MAX: i64 = 0x7fff_ffff;
+/// Less than this is added to a stream's window only where the peer may be waiting for it.
+const WINDOW_STEP: i64 = 16 * 1024;
 /// Streams of which we remember that it was we who ended them early: what their senders had under way
 /// is no fault.
-const ENDED_EARLY_COUNT: usize = 256;
+const ENDED_EARLY_COUNT: usize = 1024;
 
 /// What a frame meant.
 #[derive(Debug)]
@@ -39,7 +41,7 @@ pub enum Event<'i, 'f> {
     /// A request; with `ends` it has no body.
     Head { stream: u32, head: Head<'f>, ends: bool },
     /// A request whose fields pass the limits.
-    HeadTooLarge { stream: u32, ends: bool },
+    HeadTooLarge { stream: u32, ends: bool, grpc: bool },
     /// Bytes of a request's body.
     Data { stream: u32, bytes: &'i [u8], ends: bool },
     /// Trailers ended the request.
@@ -87,12 +89,20 @@ pub(super) struct Stream {
     pub id: u32,
     pub state: State,
     /// What the peer may still send.
-    receive_window: i64,
+    pub(super) receive_window: i64,
     received: u64,
     declared: Option<u64>,
     pub send_window: i64,
     /// What of the reply waits for the peer's window.
     pub pending: Option<Box<Pending>>,
+}
+
+/// A stream that we ended before its sender did.
+#[derive(Clone, Copy, Debug)]
+struct EndedEarly {
+    id: u32,
+    /// What its sender could send before it heard of the end.
+    window: i64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -147,13 +157,17 @@ pub struct Session {
     pub(super) streams: Vec<Stream>,
     /// Requests taken back while we were at work on them.
     orphans: usize,
+    /// The highest id that the peer has used.
     last_stream: u32,
-    ended_early: std::collections::VecDeque<u32>,
+    /// The highest id of a request that was looked at: what GOAWAY names.
+    last_served: u32,
+    ended_early: std::collections::VecDeque<EndedEarly>,
     receive_window: i64,
     /// Received and not given back yet.
     unreturned: u32,
     pub(super) send_window: i64,
     pub(super) peer_window: i64,
+    pub(super) sent: u64,
     pub(super) peer_frame_size: usize,
     /// The peer has made its table smaller: our next block says that we do not use it.
     pub(super) size_update_due: bool,
@@ -179,11 +193,13 @@ impl Session {
             streams: Vec::new(),
             orphans: 0,
             last_stream: 0,
+            last_served: 0,
             ended_early: std::collections::VecDeque::new(),
             receive_window: i64::from(HTTP2_CONNECTION_WINDOW),
             unreturned: 0,
             send_window: i64::from(WINDOW_DEFAULT),
             peer_window: i64::from(WINDOW_DEFAULT),
+            sent: 0,
             peer_frame_size: 16_384,
             size_update_due: false,
             settings_sent_nanos: now_nanos,
@@ -323,7 +339,8 @@ impl Session {
                     Some(_) => {
                         self.stream_error(header.stream, ErrorCode::FrameSize, out, now_nanos)
                     }
-                    None => fail(ErrorCode::FrameSize, "PRIORITY has five bytes"),
+                    // There is no stream to reset; it counts as a priority.
+                    None => Ok(None),
                 }
             }
             // A client's only means to say that it pushes nothing more, and it cannot push.
@@ -359,11 +376,28 @@ impl Session {
         }
     }
 
-    pub(super) fn note_ended_early(&mut self, id: u32) {
+    pub(super) fn note_ended_early(&mut self, id: u32, window: i64) {
         if self.ended_early.len() >= ENDED_EARLY_COUNT {
             self.ended_early.pop_front();
         }
-        self.ended_early.push_back(id);
+        self.ended_early.push_back(EndedEarly { id, window });
+    }
+
+    fn ended_early(&mut self, id: u32) -> Option<&mut EndedEarly> {
+        self.ended_early.iter_mut().rev().find(|ended| ended.id == id)
+    }
+
+    /// Turns a new stream away unseen: its sender may repeat it (section 8.7).
+    fn refuse_stream(
+        &mut self,
+        id: u32,
+        out: &mut Vec<u8>,
+        now_nanos: u64,
+    ) -> Result<(), SessionError> {
+        self.ledger.note(Abuse::RefusedStreams, now_nanos)?;
+        push_reset(out, id, ErrorCode::RefusedStream);
+        self.note_ended_early(id, i64::from(HTTP2_STREAM_WINDOW));
+        Ok(())
     }
 
     /// Resets a stream for a fault of its own (section 5.4.2).
@@ -376,7 +410,8 @@ impl Session {
     ) -> Result<Option<Event<'i, 'f>>, SessionError> {
         self.ledger.note(Abuse::StreamErrors, now_nanos)?;
         push_reset(out, id, code);
-        self.note_ended_early(id);
+        let window = self.stream(id).map_or(0, |stream| stream.receive_window);
+        self.note_ended_early(id, window);
         if let Some(data) = &mut self.data
             && data.stream == id
         {
@@ -401,7 +436,7 @@ impl Session {
         self.streams.is_empty() && self.orphans == 0
     }
 
-    /// A request was answered.
+    /// A request was answered, or refused for what is no fault of its sender.
     pub fn note_answered(&mut self) {
         self.ledger.note_answered();
     }
@@ -436,7 +471,7 @@ impl Session {
         if id.is_multiple_of(2) {
             return fail(ErrorCode::Protocol, "clients open streams of odd numbers");
         }
-        if id <= self.last_stream && self.find(id).is_none() && !self.ended_early.contains(&id) {
+        if id <= self.last_stream && self.find(id).is_none() && self.ended_early(id).is_none() {
             return fail(ErrorCode::StreamClosed, "HEADERS on a stream that is closed");
         }
         let open = OpenBlock { stream: id, ends: header.has(flag::END_STREAM), continuations: 0 };
@@ -526,17 +561,20 @@ impl Session {
         out: &mut Vec<u8>,
         now_nanos: u64,
     ) -> Result<Option<Event<'i, 'f>>, SessionError> {
+        self.last_stream = id;
         if self.going == Going::Final {
-            // The peer was told that it is not served, and may send it elsewhere.
+            // The peer is told that it is not served, and sends it elsewhere.
+            self.ledger.note(Abuse::RefusedStreams, now_nanos)?;
+            self.note_ended_early(id, i64::from(HTTP2_STREAM_WINDOW));
             return Ok(None);
         }
-        self.last_stream = id;
-        if self.streams.len() + self.orphans
-            >= crate::limits::size(u64::from(HTTP2_STREAM_COUNT_MAX))
-        {
-            // Nothing of it was looked at: the peer may repeat it.
-            return self.stream_error(id, ErrorCode::RefusedStream, out, now_nanos);
+        // A peer that has not read our settings yet goes by no limit at all.
+        let count_max =
+            if self.is_acknowledged { HTTP2_STREAM_COUNT_MAX } else { HTTP2_STREAM_COUNT_UNTOLD };
+        if self.streams.len() + self.orphans >= crate::limits::size(u64::from(count_max)) {
+            return self.refuse_stream(id, out, now_nanos).map(|()| None);
         }
+        self.last_served = id;
         let mut stream = Stream {
             id,
             state: if ends { State::Complete } else { State::Open },
@@ -553,7 +591,10 @@ impl Session {
         };
         if fields.is_over_limit() {
             self.streams.push(stream);
-            return Ok(Some(Event::HeadTooLarge { stream: id, ends }));
+            let grpc = fields.iter().any(|(name, value)| {
+                name == b"content-type" && crate::http::grpc::is_grpc_type(value)
+            });
+            return Ok(Some(Event::HeadTooLarge { stream: id, ends, grpc }));
         }
         match request_head(fields) {
             Ok(head) if !ends || head.length.unwrap_or(0) == 0 => {
@@ -598,25 +639,28 @@ impl Session {
         self.receive_window -= length;
         self.return_window(u32::try_from(header.length).unwrap_or(0), out);
         let ends = header.has(flag::END_STREAM);
-        if content < HTTP2_SMALL_DATA_SIZE && !ends {
+        if content >= HTTP2_SMALL_DATA_SIZE {
+            self.ledger.give_back(Abuse::SmallData);
+        } else if !ends {
             self.ledger.note(Abuse::SmallData, now_nanos)?;
         }
         let mut data = OpenData { stream: id, left: content, padding, ends, is_swallowed: true };
-        let was_ended_early = self.ended_early.contains(&id);
         match self.stream(id) {
             Some(stream) if stream.state == State::Open => {
                 data.is_swallowed = false;
                 stream.receive_window -= length;
             }
             Some(_) => {}
-            None if was_ended_early => {
-                self.ledger.note(Abuse::UselessFrames, now_nanos)?;
-            }
-            None => {
-                self.ledger.note(Abuse::StreamErrors, now_nanos)?;
-                push_reset(out, id, ErrorCode::StreamClosed);
-                self.note_ended_early(id);
-            }
+            None => match self.ended_early(id) {
+                // It was under way when we ended the stream.
+                Some(ended) if length <= ended.window => ended.window -= length,
+                Some(_) => self.ledger.note(Abuse::UselessFrames, now_nanos)?,
+                None => {
+                    self.ledger.note(Abuse::StreamErrors, now_nanos)?;
+                    push_reset(out, id, ErrorCode::StreamClosed);
+                    self.note_ended_early(id, 0);
+                }
+            },
         }
         self.data = Some(data);
         Ok(Some(used))
@@ -685,9 +729,15 @@ impl Session {
     pub fn expect(&mut self, id: u32, missing: u64, most: u32, out: &mut Vec<u8>) {
         let missing = i64::try_from(missing).unwrap_or(i64::MAX);
         let most = i64::from(most);
+        // A frame is off the window as soon as it begins.
+        let under_way = self.data.filter(|data| data.stream == id).map_or(0, |data| data.left);
         let Some(stream) = self.stream(id) else { return };
-        let window = stream.receive_window;
+        let window = stream.receive_window + i64::try_from(under_way).unwrap_or(0);
         if stream.state != State::Open || window >= missing || window >= most / 2 {
+            return;
+        }
+        // Little by little is not worth a frame while the peer has something left to send.
+        if missing - window < WINDOW_STEP && window >= WINDOW_STEP {
             return;
         }
         let increment = u32::try_from(missing.min(most) - window).unwrap_or(0);
@@ -831,11 +881,16 @@ impl Session {
         if self.is_idle(id) {
             return fail(ErrorCode::Protocol, "RST_STREAM on a stream that is not open");
         }
-        self.ledger.note(Abuse::Resets, now_nanos)?;
         let was_known = self.find(id).is_some();
+        if let Some(ended) = self.ended_early(id).filter(|ended| ended.window >= 0) {
+            // We ended it, and now its sender does: nothing is taken back. Once.
+            ended.window = -1;
+            return Ok(None);
+        }
+        self.ledger.note(Abuse::Resets, now_nanos)?;
         self.remove(id);
         // Frames behind a reset are the sender's own fault, but harmless.
-        self.note_ended_early(id);
+        self.note_ended_early(id, -1);
         Ok(was_known.then_some(Event::Reset { stream: id }))
     }
 
@@ -856,7 +911,7 @@ impl Session {
 
     fn finish_going(&mut self, out: &mut Vec<u8>) {
         self.going = Going::Final;
-        push_go_away(out, self.last_stream, ErrorCode::NoError, "");
+        push_go_away(out, self.last_served, ErrorCode::NoError, "");
     }
 
     /// The peer did not answer the PING in time: it is told the last stream all the same.
@@ -877,7 +932,22 @@ impl Session {
     /// Says why the connection ends.
     pub fn end(&mut self, error: &SessionError, out: &mut Vec<u8>) {
         self.going = Going::Final;
-        push_go_away(out, self.last_stream, error.code, error.words);
+        push_go_away(out, self.last_served, error.code, error.words);
+    }
+
+    /// Bytes of a header block that is not complete.
+    #[must_use]
+    pub const fn held(&self) -> usize {
+        self.block.capacity()
+    }
+
+    /// Gives back what an idle connection does not need.
+    pub fn trim(&mut self) {
+        self.streams.shrink_to_fit();
+        self.ended_early.clear();
+        self.ended_early.shrink_to_fit();
+        self.block = Vec::new();
+        self.decoder.trim();
     }
 
     /// No header block and no preface is half read.

@@ -40,6 +40,27 @@ fn an_expired_call_is_not_kept() {
     assert_eq!(fixture.kept(), 0.0);
 }
 
+/// A large body is looked at beside the shard; meanwhile its time may pass.
+#[test]
+fn a_call_that_expires_while_it_is_looked_at_is_not_kept() {
+    use std::io::Write as _;
+    let fixture = start();
+    let line = log(&"x".repeat(1 << 20));
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    for _ in 0..50 {
+        encoder.write_all(&line).unwrap();
+    }
+    let coded = message(1, &encoder.finish().unwrap());
+    let mut peer = fixture.connect();
+    let fields = complete(&[("grpc-timeout", "10m"), ("grpc-encoding", "gzip")]);
+    let id = peer.head(LOGS, &fields, false);
+    for (index, piece) in coded.chunks(16_384).enumerate() {
+        peer.data(id, piece, (index + 1) * 16_384 >= coded.len());
+    }
+    peer.reply(id).is_refused(code::DEADLINE_EXCEEDED);
+    assert_eq!(fixture.kept(), 0.0);
+}
+
 /// The clock ends it, not the next frame.
 #[test]
 fn a_call_that_stands_still_is_ended_at_its_deadline() {

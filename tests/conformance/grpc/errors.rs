@@ -15,7 +15,9 @@ type Call<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a [u8]);
 fn refusals_are_trailers_alone() {
     let fixture = start();
     let message = message(0, &log("text"));
-    let calls: [Call<'_>; 5] = [
+    let calls: [Call<'_>; 6] = [
+        // A head that is too large is a refused call too.
+        (LOGS, &[("x", "y"); 120], &message),
         (LOGS, &[("apikey", "wrong")], &message),
         ("/unknown.Service/Method", &[], &message),
         (LOGS, &[("grpc-timeout", "x")], &message),
@@ -57,8 +59,12 @@ fn a_broken_request_is_named_by_its_field() {
     reply.is_refused(code::INVALID_ARGUMENT);
     let words = reply.field("grpc-message").unwrap();
     assert!(words.contains("resource_logs[0].scope_logs[0]"), "{words}");
-    // Repeating it would not help.
-    assert_eq!(reply.field("grpc-status-details-bin"), None);
+    // The same for programs: a BadRequest that names the field, and nothing that asks to repeat it.
+    let details = STANDARD_NO_PAD.decode(reply.field("grpc-status-details-bin").unwrap()).unwrap();
+    assert_eq!(details[..2], [0x08, code::INVALID_ARGUMENT]);
+    let has = |text: &[u8]| details.windows(text.len()).any(|window| window == text);
+    assert!(has(b"google.rpc.BadRequest") && has(b"resource_logs[0].scope_logs[0]"));
+    assert!(!has(b"RetryInfo"));
 }
 
 /// OK all the same: the message says how many were not kept, and why.

@@ -8,5 +8,6 @@ mod deadlines;
 mod errors;
 mod health;
 mod messages;
+#[allow(dead_code, reason = "used in part")]
 mod peer;
 mod requests;

@@ -231,6 +231,24 @@ impl Peer {
         self.stream.write_all(&bytes).unwrap();
     }
 
+    /// Bytes that are no whole frame.
+    pub fn raw(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).unwrap();
+    }
+
+    /// Whether the server has said something, or ended.
+    pub fn is_readable(&self) -> bool {
+        self.stream.set_nonblocking(true).unwrap();
+        let is_readable = self.stream.peek(&mut [0]).is_ok();
+        self.stream.set_nonblocking(false).unwrap();
+        is_readable
+    }
+
+    /// Sends no more.
+    pub fn shutdown(&mut self) {
+        self.stream.shutdown(std::net::Shutdown::Write).unwrap();
+    }
+
     pub fn head(&mut self, path: &str, fields: &[(&str, &str)], ends: bool) -> u32 {
         let id = self.next_stream;
         self.next_stream += 2;

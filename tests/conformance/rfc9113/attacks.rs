@@ -46,11 +46,25 @@ fn made_you_reset() {
     }
 }
 
+/// Streams above the limit, for ever.
+#[test]
+fn refused_streams() {
+    is_ended(&repeated(4000, |wire, id| wire.headers(id, true, &POST)), "too_many_refused_streams");
+}
+
+/// DATA on streams that are over, beyond what could have been under way.
+#[test]
+fn data_on_dead_streams() {
+    let dead = Wire::new().post(1).frame(Kind::ResetStream, 0, 1, &[0, 0, 0, 8]);
+    let wire = (0..3000).fold(dead, |wire, _| wire.data(1, false, &[0; 300]));
+    is_ended(&wire, "too_many_useless_frames");
+}
+
 /// CVE-2024-27316 and its kin: CONTINUATION without end, in many frames and in large ones.
 #[test]
 fn continuation_flood() {
     let start = || Wire::new().frame(Kind::Headers, 0, 1, &block(&POST));
-    let many = (0..100).fold(start(), |wire, _| wire.frame(Kind::Continuation, 0, 1, b"a"));
+    let many = (0..300).fold(start(), |wire, _| wire.frame(Kind::Continuation, 0, 1, b"a"));
     is_ended(&many, "too_many_continuations");
     let large = (0..10).fold(start(), |wire, _| wire.frame(Kind::Continuation, 0, 1, &[0; 60_000]));
     is_ended(&large, "header_list_too_large");
@@ -110,7 +124,7 @@ fn ping_flood() {
 #[test]
 fn empty_and_tiny_data() {
     for bytes in [&b""[..], b"x"] {
-        let wire = (0..10_000).fold(Wire::new().post(1), |wire, _| wire.data(1, false, bytes));
+        let wire = (0..20_000).fold(Wire::new().post(1), |wire, _| wire.data(1, false, bytes));
         is_ended(&wire, "too_many_small_data_frames");
     }
 }
@@ -129,6 +143,61 @@ fn priority_and_unknown_floods() {
     is_ended(&wire, "too_many_priorities");
     let wire = repeated(3000, |wire, _| wire.frame(Kind::Unknown(99), 0, 0, b""));
     is_ended(&wire, "too_many_useless_frames");
+}
+
+/// Legal, if odd: a call's bytes and its head in frames of one byte.
+#[test]
+fn frames_of_one_byte_are_only_slow() {
+    let coded = block(&POST);
+    let mut wire = Wire::new().frame(Kind::Headers, 0, 1, &coded[..1]);
+    for (index, byte) in coded.iter().enumerate().skip(1) {
+        let flags = if index + 1 == coded.len() { 0x4 } else { 0 };
+        wire = wire.frame(Kind::Continuation, flags, 1, &[*byte]);
+    }
+    for index in 0..8000 {
+        wire = wire.data(1, index == 7999, b"x");
+    }
+    let answer = feed_whole(&wire);
+    assert_eq!(answer.error, None, "{:?}", answer.sent.last());
+}
+
+/// A full journal, or a key that is wrong: calls are refused from their heads alone, one after the other,
+/// while their bodies are under way.
+#[test]
+fn calls_that_are_refused_early_meet_no_limit() {
+    let mut session = Session::new(0);
+    let (mut fields, mut out) = (FieldList::new(), Vec::new());
+    let mut start = Wire::new().frame(Kind::Settings, 1, 0, b"").0;
+    for call in 0..5000u32 {
+        let id = 2 * call + 1;
+        let head = Wire(std::mem::take(&mut start)).post(id);
+        step_all(&mut session, &head.0, &mut fields, &mut out).unwrap();
+        assert!(session.reply(id, &[0x88], b"", b"", &mut out));
+        // Its sender has not heard of it yet, and then takes back what is left.
+        let rest = Wire::default().data(id, false, &[0; 500]).data(id, false, &[0; 4]).frame(
+            Kind::ResetStream,
+            0,
+            id,
+            &[0, 0, 0, 8],
+        );
+        step_all(&mut session, &rest.0, &mut fields, &mut out).unwrap();
+        out.clear();
+    }
+}
+
+fn step_all(
+    session: &mut Session,
+    bytes: &[u8],
+    fields: &mut FieldList,
+    out: &mut Vec<u8>,
+) -> Result<(), inrush::http::http2::SessionError> {
+    let mut start = 0;
+    loop {
+        match session.step(&bytes[start..], fields, out, 1)? {
+            Step { used: 0, event: None } => return Ok(()),
+            step => start += step.used,
+        }
+    }
 }
 
 /// A gRPC client for days: calls with a ping, window updates and a prefix of its own frame each; now and

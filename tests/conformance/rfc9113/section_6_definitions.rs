@@ -1,8 +1,9 @@
 //! RFC 9113, section 6: each frame's own rules.
 
-use super::peer::{POST, Seen, Wire, block, ends_connection, feed, resets_stream};
-use inrush::http::http2::ErrorCode;
+use super::peer::{POST, Seen, Wire, block, ends_connection, feed, frames, resets_stream};
 use inrush::http::http2::frame::Kind;
+use inrush::http::http2::hpack::FieldList;
+use inrush::http::http2::{ErrorCode, Event, Session, Step};
 
 /// 6.1
 #[test]
@@ -113,6 +114,80 @@ fn a_client_may_say_goodbye_and_go_on() {
     let answer = feed(&Wire::new().frame(Kind::GoAway, 0, 0, &[0; 8]).post(1));
     assert!(matches!(answer.seen[..], [Seen::Head { stream: 1, .. }]));
     ends_connection(&Wire::new().frame(Kind::GoAway, 0, 0, &[0; 7]), ErrorCode::FrameSize);
+}
+
+/// 6.8: whoever has not read the last GOAWAY yet goes on for a while, and that ends nobody else's call.
+#[test]
+fn what_comes_behind_the_last_goaway_is_passed_over() {
+    let mut session = Session::new(0);
+    let (mut fields, mut out) = (FieldList::new(), Vec::new());
+    let mut feed = |session: &mut Session, wire: Wire| {
+        let mut start = 0;
+        loop {
+            match session.step(&wire.0[start..], &mut fields, &mut out, 1).unwrap() {
+                Step { used: 0, event: None } => return std::mem::take(&mut out),
+                step => start += step.used,
+            }
+        }
+    };
+    feed(&mut session, Wire::new().post(1).data(1, false, b"half"));
+    let mut announced = Vec::new();
+    session.announce_end(&mut announced, 1);
+    let said = feed(&mut session, Wire::default().frame(Kind::Ping, 1, 0, b"draining"));
+    assert_eq!(frames(&said).last().unwrap().payload[..4], [0, 0, 0, 1], "stream 1 is served");
+    let late = Wire::default()
+        .post(3)
+        .frame(Kind::WindowUpdate, 0, 3, &[0, 0, 0, 9])
+        .data(3, false, &[0; 1000])
+        .frame(Kind::ResetStream, 0, 3, &[0, 0, 0, 8])
+        .post(5)
+        .data(5, true, b"x");
+    assert!(feed(&mut session, late).is_empty());
+    feed(&mut session, Wire::default().data(1, true, b" and half"));
+    assert!(session.reply(1, &[0x88], b"", b"", &mut Vec::new()));
+    assert!(session.has_ended());
+}
+
+/// 6.9: windows are given in lots, and never beyond what is wanted.
+#[test]
+fn a_body_costs_few_window_updates() {
+    const SIZE: u64 = 1_000_009;
+    for frame_size in [16_384usize, 65_536] {
+        let mut session = Session::new(0);
+        let (mut fields, mut out) = (FieldList::new(), Vec::new());
+        let mut wire = Wire::new().post(1).0;
+        let (mut window, mut sent, mut seen, mut updates) = (65_535i64, 0, 0, 0);
+        while seen < SIZE {
+            let count = (SIZE - sent).min(frame_size as u64).min(u64::try_from(window).unwrap());
+            let count = usize::try_from(count).unwrap();
+            wire = Wire(wire).data(1, sent + count as u64 == SIZE, &vec![7; count]).0;
+            sent += count as u64;
+            window -= i64::try_from(count).unwrap();
+            let mut start = 0;
+            // In the pieces that a receive buffer has.
+            while start < wire.len() {
+                let end = wire.len().min(start + 16_384);
+                let step = session.step(&wire[start..end], &mut fields, &mut out, 1).unwrap();
+                start += step.used;
+                if let Some(Event::Data { bytes, .. }) = step.event {
+                    seen += bytes.len() as u64;
+                    session.expect(1, SIZE - seen, 8 << 20, &mut out);
+                } else if step.used == 0 {
+                    assert!(end < wire.len(), "a frame is not taken");
+                }
+            }
+            wire.clear();
+            for frame in frames(&std::mem::take(&mut out)) {
+                if frame.kind == Kind::WindowUpdate && frame.stream == 1 {
+                    updates += 1;
+                    window += i64::from(u32::from_be_bytes(frame.payload.try_into().unwrap()));
+                }
+            }
+            assert!(sent == SIZE || window > 0, "the sender is never left without a window");
+            assert!(sent as i64 + window <= SIZE as i64 + 65_535, "no more than is wanted");
+        }
+        assert!(updates <= 3, "{updates} updates for frames of {frame_size}");
+    }
 }
 
 /// 6.9

@@ -15,6 +15,49 @@ fn client_hello(world: &World) -> Vec<u8> {
     bytes
 }
 
+/// A fleet that comes back with full buffers: each client sends a large body right behind its handshake,
+/// more of them than a turn has handshakes for.
+#[test]
+fn large_bodies_right_behind_the_handshakes_of_a_fleet_arrive() {
+    let world = World::start(&[]);
+    let body = format!("[{{\"message\":\"{}\"}}]", "x".repeat(300 * 1024));
+    let clients: Vec<_> = (0..60)
+        .map(|_| {
+            let mut stream = world.connect(&world.client(&["http/1.1"]));
+            // Up to the client's last words, which wait for the others'.
+            while stream.conn.is_handshaking() {
+                if stream.conn.wants_write() && !stream.conn.wants_read() {
+                    stream.conn.write_tls(&mut stream.sock).unwrap();
+                    continue;
+                }
+                if stream.conn.wants_write() {
+                    stream.conn.write_tls(&mut stream.sock).unwrap();
+                }
+                stream.conn.read_tls(&mut stream.sock).unwrap();
+                stream.conn.process_new_packets().unwrap();
+            }
+            stream
+        })
+        .collect();
+    let threads: Vec<_> = clients
+        .into_iter()
+        .map(|mut stream| {
+            let json = [("Content-Type", "application/json")];
+            let request = crate::server::request("POST", "/json/logs", &json, body.as_bytes());
+            stream.conn.set_buffer_limit(None);
+            stream.conn.writer().write_all(&request).unwrap();
+            std::thread::spawn(move || {
+                while stream.conn.wants_write() {
+                    stream.conn.write_tls(&mut stream.sock).unwrap();
+                }
+                read_reply(&mut stream).map(|reply| reply.status)
+            })
+        })
+        .collect();
+    let statuses: Vec<_> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
+    assert_eq!(statuses, vec![Some(200); 60]);
+}
+
 #[test]
 fn a_hello_may_come_in_pieces() {
     let world = World::start(&[]);

@@ -95,6 +95,12 @@ impl Decoder {
         Self { table: DynamicTable::new() }
     }
 
+    /// Memory for what the table holds and no more: an idle connection keeps it as long as it lives.
+    pub fn trim(&mut self) {
+        self.table.bytes.shrink_to_fit();
+        self.table.lengths.shrink_to_fit();
+    }
+
     /// Appends the fields of a whole block. After an error the connection must end.
     pub fn decode(&mut self, block: &[u8], into: &mut FieldList) -> Result<(), HpackError> {
         let mut rest = block;
