@@ -4,7 +4,9 @@
 //! whoever holds it may touch it.
 
 mod aligned;
+mod heap;
 mod pool;
 
 pub use aligned::AlignedBuffer;
+pub use heap::give_back;
 pub use pool::{Pool, PoolError};

@@ -97,76 +97,68 @@ impl Exchange {
 
 #[derive(Default)]
 pub struct Pipeline {
-    /// In place: most connections have one request at a time.
-    front: Option<Exchange>,
-    /// Behind the front; empty without one.
-    behind: VecDeque<Exchange>,
+    exchanges: VecDeque<Exchange>,
     /// Sequence number of the front.
     first: u64,
     close_after_last: bool,
 }
 
 impl Pipeline {
-    pub const fn is_empty(&self) -> bool {
-        self.front.is_none()
-    }
-
-    fn len(&self) -> usize {
-        usize::from(self.front.is_some()) + self.behind.len()
-    }
-
-    fn find(&mut self, sequence: u64) -> Option<&mut Exchange> {
-        match sequence.checked_sub(self.first)? {
-            0 => self.front.as_mut(),
-            index => self.behind.get_mut(usize::try_from(index - 1).ok()?),
-        }
+    pub fn is_empty(&self) -> bool {
+        self.exchanges.is_empty()
     }
 
     /// Gives its memory back.
     pub fn trim(&mut self) {
-        self.behind.shrink_to_fit();
+        self.exchanges.shrink_to_fit();
     }
 
     pub fn is_full(&self) -> bool {
-        self.len() >= PIPELINE_COUNT_MAX
+        self.exchanges.len() >= PIPELINE_COUNT_MAX
     }
 
     /// Adds a request and answers its sequence number.
     pub fn push(&mut self, exchange: Exchange) -> u64 {
-        if self.front.is_none() {
-            self.front = Some(exchange);
-        } else {
-            self.behind.push_back(exchange);
+        // Most connections have one at a time, and many connections have none most of the time.
+        if self.exchanges.capacity() == 0 {
+            self.exchanges.reserve_exact(1);
         }
-        self.first + self.len() as u64 - 1
+        self.exchanges.push_back(exchange);
+        self.first + self.exchanges.len() as u64 - 1
     }
 
     pub fn settle(&mut self, sequence: u64, cause: Cause) {
-        if let Some(exchange) = self.find(sequence) {
+        let exchange = sequence
+            .checked_sub(self.first)
+            .and_then(|index| self.exchanges.get_mut(usize::try_from(index).ok()?));
+        if let Some(exchange) = exchange {
             exchange.cause = Some(cause);
         }
     }
 
     /// The reply will tell how much of a refused body was kept.
     pub fn note_kept(&mut self, sequence: u64, kept: u64) {
-        if let Some(exchange) = self.find(sequence) {
+        let exchange = sequence
+            .checked_sub(self.first)
+            .and_then(|index| self.exchanges.get_mut(usize::try_from(index).ok()?));
+        if let Some(exchange) = exchange {
             exchange.kept = kept;
         }
     }
 
     /// Forgets the newest request: its body will never be complete.
     pub fn abandon(&mut self, sequence: u64) {
-        if self.first + self.len() as u64 == sequence + 1 && self.behind.pop_back().is_none() {
-            self.front = None;
+        if self.first + self.exchanges.len() as u64 == sequence + 1 {
+            self.exchanges.pop_back();
         }
     }
 
     /// The oldest request, if it has its answer.
     pub fn pop_settled(&mut self) -> Option<(Exchange, Cause)> {
-        let cause = self.front.as_ref()?.cause?;
-        let mut exchange = std::mem::replace(&mut self.front, self.behind.pop_front())?;
+        let cause = self.exchanges.front()?.cause?;
+        let mut exchange = self.exchanges.pop_front()?;
         self.first += 1;
-        if self.close_after_last && self.front.is_none() {
+        if self.close_after_last && self.exchanges.is_empty() {
             exchange.reply_to.close = true;
         }
         Some((exchange, cause))
@@ -174,7 +166,7 @@ impl Pipeline {
 
     /// Nothing is before the newest request, and that has no answer yet.
     pub fn only_last_is_open(&self) -> bool {
-        self.behind.is_empty() && self.front.as_ref().is_some_and(|front| front.cause.is_none())
+        self.exchanges.len() == 1 && self.exchanges.front().is_some_and(|e| e.cause.is_none())
     }
 
     /// The newest request's reply will say that the connection ends.

@@ -487,8 +487,15 @@ impl Connection {
         }
     }
 
-    /// Looks at the clock: called a few times a second.
-    pub fn handle_time(&mut self, context: &mut Context<'_>) {
+    /// Looks at the clock: called a few times a second. True when memory was given back, as the connection
+    /// is idle.
+    pub fn handle_time(&mut self, context: &mut Context<'_>) -> bool {
+        let was_trimmed = self.is_trimmed;
+        self.check_time(context);
+        self.is_trimmed && !was_trimmed
+    }
+
+    fn check_time(&mut self, context: &mut Context<'_>) {
         let now = context.now.monotonic_nanos;
         let nanos =
             |duration: std::time::Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
@@ -522,7 +529,7 @@ impl Connection {
                 if waited > nanos(IDLE_TIMEOUT) {
                     self.is_last = true;
                     self.phase = Phase::Ended;
-                } else if waited > nanos(IDLE_TRIM) {
+                } else if waited > nanos(IDLE_TRIM) && !self.is_trimmed {
                     self.trim();
                 }
             }
@@ -552,7 +559,7 @@ impl Connection {
             Phase::Http2 { http2 } => {
                 let mut wire = Wire { out: &mut self.out, peer: &mut self.peer };
                 http2.handle_time(&mut wire, context);
-                if http2.is_idle_for(nanos(IDLE_TRIM), now) {
+                if http2.is_idle_for(nanos(IDLE_TRIM), now) && !self.is_trimmed {
                     self.trim();
                 }
                 self.check_http2_end(context.now);

@@ -277,6 +277,10 @@ impl Http2 {
         context: &Context<'_>,
     ) {
         let reply_to = ReplyTo { version: Version::Http2, head_only, close: false };
+        // Most connections have one at a time, and many connections have none most of the time.
+        if self.streams.capacity() == 0 {
+            self.streams.reserve_exact(1);
+        }
         self.streams.push(Stream {
             id,
             exchange: Exchange::new(echo, reply_to),

@@ -202,6 +202,8 @@ pub struct Connection {
     since_nanos: u64,
     send_since_nanos: u64,
     head_begun: bool,
+    /// It holds no more than an idle connection must; until bytes come.
+    is_trimmed: bool,
     /// No request has come yet: it may be HTTP/2.
     is_fresh: bool,
     /// Operations whose last completion is still to come.
@@ -239,6 +241,7 @@ impl Connection {
             since_nanos: now.monotonic_nanos,
             send_since_nanos: now.monotonic_nanos,
             head_begun: false,
+            is_trimmed: false,
             is_fresh: true,
             operations: 0,
             is_closing: false,
@@ -250,6 +253,7 @@ impl Connection {
     /// Bytes from a receive buffer: used up or copied before this returns.
     pub fn handle_bytes(&mut self, bytes: &[u8], context: &mut Context<'_>) {
         context.counters.received_bytes.add_own(bytes.len() as u64);
+        self.is_trimmed = false;
         if self.tls.is_some() {
             return self.handle_records(bytes, context);
         }
@@ -587,6 +591,7 @@ impl Connection {
 
     /// Gives back what an idle connection does not need.
     fn trim(&mut self) {
+        self.is_trimmed = true;
         for memory in [&mut self.out, &mut self.stash] {
             memory.shrink_to_fit();
         }

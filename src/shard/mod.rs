@@ -50,6 +50,8 @@ pub enum Message {
 const SWEEP_NANOS: u64 = 250_000_000;
 /// How long a drain waits for peers that keep a request half-sent.
 const DRAIN_NANOS: u64 = 10_000_000_000;
+/// The allocator lets free pages rest for a second before it gives them back.
+const GIVE_BACK_SWEEPS: u32 = 8;
 /// After EMFILE and the like a listener rests.
 const ACCEPT_PAUSE_NANOS: u64 = 100_000_000;
 
@@ -135,6 +137,8 @@ pub struct Shard<R: Ring> {
     /// What waits on all connections, as of the end of their last turns.
     waiting_size: usize,
     connection_count_max: usize,
+    /// Sweeps that still look for memory to give back: connections fell idle.
+    give_back_left: u32,
     ids: Vec<ConnectionId>,
     refusals: RefusalLog,
 }
@@ -195,6 +199,7 @@ impl<R: Ring> Shard<R> {
             is_busy: false,
             draining_since: None,
             waiting_size: 0,
+            give_back_left: 0,
             connection_count_max: parts.connection_count_max,
             ids: Vec::with_capacity(1024),
             refusals: RefusalLog::default(),
@@ -629,13 +634,21 @@ impl<R: Ring> Shard<R> {
         let expired = self
             .draining_since
             .is_some_and(|since| now.monotonic_nanos.saturating_sub(since) > DRAIN_NANOS);
+        let mut has_trimmed = false;
         for &id in &ids {
             self.with(id, now, |connection, _, context| {
-                connection.handle_time(context);
+                has_trimmed |= connection.handle_time(context);
                 connection.is_closing |= expired;
             });
         }
         self.ids = ids;
+        if has_trimmed {
+            self.give_back_left = GIVE_BACK_SWEEPS;
+        }
+        if self.give_back_left > 0 {
+            self.give_back_left -= 1;
+            crate::buffer::give_back();
+        }
     }
 
     fn retry_parked(&mut self, now: Now) {

@@ -12,7 +12,8 @@ pub const TABLE_SIZE_MAX: usize = 4096;
 /// Updates at the start of one block: a lower size, and the one that holds then (section 4.2).
 const SIZE_UPDATE_MAX: u32 = 2;
 
-/// Fields that the peer put there, newest last, in one piece of memory that is made with the first.
+/// Fields that the peer put there, newest last. Memory grows with them, and then stays: most clients have a
+/// few hundred bytes that come again with every request.
 #[derive(Debug)]
 struct DynamicTable {
     bytes: VecDeque<u8>,
@@ -44,9 +45,6 @@ impl DynamicTable {
             return self.shrink_to(0);
         }
         self.shrink_to(self.size_max - size);
-        if self.bytes.capacity() == 0 {
-            self.bytes.reserve_exact(TABLE_SIZE_MAX);
-        }
         self.bytes.extend(name);
         self.bytes.extend(value);
         let narrow = |length: usize| u32::try_from(length).unwrap_or(0);
