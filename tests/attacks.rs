@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests")]
 
+#[path = "support/floods.rs"]
+mod floods;
 #[path = "conformance/grpc/peer.rs"]
 #[allow(dead_code, reason = "used in part")]
 mod peer;
@@ -15,9 +17,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use inrush::http::http2::PREFACE;
-use inrush::http::http2::frame::{Kind, flag, push_header};
-use inrush::http::http2::hpack::encode;
+use floods::{FLOODS, frame, start_of_session};
+use inrush::http::http2::frame::{Kind, flag};
 use peer::{Fixture, LOGS, complete, log, message};
 use server::{KEY, Server, read_reply, request};
 
@@ -70,31 +71,8 @@ impl Neighbour {
     }
 }
 
-fn frame(into: &mut Vec<u8>, kind: Kind, flags: u8, stream: u32, payload: &[u8]) {
-    push_header(into, payload.len(), kind, flags, stream);
-    into.extend_from_slice(payload);
-}
-
-fn head(into: &mut Vec<u8>, stream: u32, flags: u8, key: &str) {
-    let mut block = Vec::new();
-    for (name, value) in [(":method", "POST"), (":scheme", "http"), (":path", LOGS)] {
-        encode::field(name, value.as_bytes(), &mut block);
-    }
-    for (name, value) in [("content-type", "application/grpc"), ("apikey", key)] {
-        encode::field(name, value.as_bytes(), &mut block);
-    }
-    frame(into, Kind::Headers, flag::END_HEADERS | flags, stream, &block);
-}
-
-fn start_of_session() -> Vec<u8> {
-    let mut bytes = PREFACE.to_vec();
-    frame(&mut bytes, Kind::Settings, 0, 0, b"");
-    frame(&mut bytes, Kind::Settings, flag::ACK, 0, b"");
-    bytes
-}
-
 /// Sends until the server ends it; answers what the server said, and how many bytes it took.
-fn flood(server: &Server, mut step: impl FnMut(&mut Vec<u8>, u32)) -> (Vec<u8>, u64) {
+fn flood(server: &Server, step: floods::Step) -> (Vec<u8>, u64) {
     let mut stream = TcpStream::connect(&server.http).unwrap();
     stream.set_write_timeout(Some(Duration::from_secs(5))).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
@@ -107,7 +85,7 @@ fn flood(server: &Server, mut step: impl FnMut(&mut Vec<u8>, u32)) -> (Vec<u8>, 
     let mut bytes = start_of_session();
     let mut sent = 0;
     for round in 0..200_000u32 {
-        step(&mut bytes, round);
+        step(&mut bytes, round, KEY);
         if bytes.len() > 16 * 1024 {
             sent += bytes.len() as u64;
             if stream.write_all(&bytes).is_err() || said.is_finished() {
@@ -120,52 +98,12 @@ fn flood(server: &Server, mut step: impl FnMut(&mut Vec<u8>, u32)) -> (Vec<u8>, 
     (said.join().unwrap(), sent)
 }
 
-/// What a flood does in a round, the words it is ended with, and the label it is counted by.
-type Attack = (&'static str, &'static str, fn(&mut Vec<u8>, u32));
-
-const ATTACKS: [Attack; 10] = [
-    ("too_many_resets", "resets", |bytes, round| {
-        head(bytes, 2 * round + 1, 0, KEY);
-        frame(bytes, Kind::ResetStream, 0, 2 * round + 1, &[0, 0, 0, 8]);
-    }),
-    ("too_many_stream_errors", "stream_errors", |bytes, round| {
-        head(bytes, 2 * round + 1, 0, KEY);
-        frame(bytes, Kind::WindowUpdate, 0, 2 * round + 1, &[0; 4]);
-    }),
-    ("too_many_refused_streams", "refused_streams", |bytes, round| {
-        head(bytes, 2 * round + 1, 0, KEY);
-    }),
-    ("too_many_settings", "settings", |bytes, _| frame(bytes, Kind::Settings, 0, 0, b"")),
-    ("too_many_pings", "pings", |bytes, _| frame(bytes, Kind::Ping, 0, 0, b"attacker")),
-    ("too_many_small_data_frames", "small_data", |bytes, round| {
-        if round == 0 {
-            head(bytes, 1, 0, KEY);
-        }
-        frame(bytes, Kind::Data, 0, 1, b"");
-    }),
-    ("too_many_window_updates", "window_updates", |bytes, _| {
-        frame(bytes, Kind::WindowUpdate, 0, 0, &[0, 0, 0, 1]);
-    }),
-    ("too_many_priorities", "priorities", |bytes, round| {
-        frame(bytes, Kind::Priority, 0, 2 * round + 1, &[0; 5]);
-    }),
-    ("too_many_useless_frames", "useless_frames", |bytes, _| {
-        frame(bytes, Kind::Unknown(0x42), 0, 0, b"?");
-    }),
-    ("too_many_continuations", "continuations", |bytes, round| {
-        if round == 0 {
-            frame(bytes, Kind::Headers, 0, 1, b"");
-        }
-        frame(bytes, Kind::Continuation, 0, 1, b"");
-    }),
-];
-
 #[test]
 fn floods_are_ended_and_counted_and_cost_their_neighbours_little() {
     let fixture = peer::start();
     let server = &fixture.server;
     let neighbour = Neighbour::start(server);
-    for (words, label, step) in ATTACKS {
+    for (words, label, step) in FLOODS {
         let before = resident_bytes(server);
         let sample = format!("inrush_http2_abuse_total{{abuse=\"{label}\"}}");
         let counted = server.metric(&sample);
