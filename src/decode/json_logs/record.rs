@@ -20,6 +20,7 @@ use crate::envelope::{Envelope, FieldId};
 const PARSE_ERROR: &str = "_parse_error";
 
 /// What a request says about all its records.
+#[derive(Clone, Copy)]
 pub(in crate::decode) struct Context<'a> {
     arrival_nanos: i64,
     /// Of a record that says no time.
@@ -51,6 +52,11 @@ impl<'a> Context<'a> {
                 find(FieldId::GroundcoverSource),
             ],
         }
+    }
+
+    /// Bytes that the request's head adds to each record.
+    pub fn head_size(&self) -> usize {
+        self.head.iter().flatten().map(|value| value.len()).sum()
     }
 
     fn head(&self, index: usize) -> Option<&'a [u8]> {
