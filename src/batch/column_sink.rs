@@ -31,6 +31,7 @@ use super::series_id::{
 };
 use super::sink::{RecordSink, RejectCause};
 use super::text::{at, place};
+use crate::counters::{ENDPOINT_COUNT, endpoint_index};
 use crate::envelope::{Envelope, Signal};
 
 const NANOS_PER_HOUR: u64 = 3_600_000_000_000;
@@ -65,6 +66,7 @@ pub struct Mark {
     pending: usize,
     last_seen_changes: usize,
     replaced: u64,
+    unparsed: u64,
 }
 
 /// See the head of this file.
@@ -106,6 +108,9 @@ pub struct ColumnSink {
     bodies_replaced: u64,
     /// About the bytes that came to columns since they were last measured.
     grown: usize,
+    /// Records kept as text since the last [`ColumnSink::take_unparsed`], by endpoint; and the present one's.
+    unparsed: [u64; ENDPOINT_COUNT],
+    endpoint: usize,
     /// Of columns already taken; less those of undone rows.
     replaced_before: u64,
     replaced_undone: u64,
@@ -142,6 +147,8 @@ impl ColumnSink {
             last_seen_changes: Vec::new(),
             bodies_replaced: 0,
             grown: 0,
+            unparsed: [0; ENDPOINT_COUNT],
+            endpoint: 0,
             replaced_before: 0,
             replaced_undone: 0,
         }
@@ -162,6 +169,7 @@ impl ColumnSink {
         self.arrival_nanos = i64::try_from(envelope.arrival_nanos).unwrap_or(i64::MAX);
         self.day = u32::try_from(hour / 24).unwrap_or(u32::MAX - 1);
         self.signal = envelope.route.signal();
+        self.endpoint = endpoint_index(Some(envelope.route));
         self.tenant.clear();
         self.tenant.push_str(envelope.tenant);
         self.labels_context = xxh3_128_with_seed(envelope.tenant.as_bytes(), self.options.seed);
@@ -187,6 +195,7 @@ impl ColumnSink {
             pending: self.pending.len(),
             last_seen_changes: self.last_seen_changes.len(),
             replaced: self.replaced_now(),
+            unparsed: self.unparsed[self.endpoint],
         }
     }
 
@@ -201,6 +210,7 @@ impl ColumnSink {
         }
         columns.truncate(&mark.counts);
         self.pending.truncate(mark.pending);
+        self.unparsed[self.endpoint] = mark.unparsed;
         for (key, before) in self.touched.drain(..).rev() {
             self.cache.restore(key, before);
         }
@@ -275,6 +285,11 @@ impl ColumnSink {
         std::mem::take(&mut self.pending)
     }
 
+    /// Records that were kept as text since this was last called, by endpoint.
+    pub fn take_unparsed(&mut self) -> [u64; ENDPOINT_COUNT] {
+        std::mem::replace(&mut self.unparsed, [0; ENDPOINT_COUNT])
+    }
+
     /// Texts kept in which bad UTF-8 was replaced, since the sink was made.
     #[must_use]
     pub fn texts_replaced(&self) -> u64 {
@@ -286,6 +301,7 @@ impl ColumnSink {
         self.replaced_undone = self.replaced_now();
         self.take();
         self.pending.clear();
+        self.unparsed = [0; ENDPOINT_COUNT];
         self.cache.clear();
     }
 
@@ -649,6 +665,10 @@ impl RecordSink for ColumnSink {
         columns.metadata_places.insert(key, place(columns.metadata.len()));
         columns.metadata.push((key, self.arrival_nanos));
         self.open = Open::Metadata(None);
+    }
+
+    fn unparsed(&mut self) {
+        self.unparsed[self.endpoint] += 1;
     }
 
     #[inline]

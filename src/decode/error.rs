@@ -158,7 +158,9 @@ impl Fault {
             Self::DatadogTrailingBytes => "bytes follow the traces",
             Self::JsonNotARecord => "expected a JSON object or an array of objects",
             Self::MediaTypeWrong => "the media type is not one this endpoint reads",
-            Self::WeightOverLimit => "the body holds too many records or values; send smaller ones",
+            Self::WeightOverLimit => {
+                "the body holds too many records or values, or too much that stands once for all; send less at once"
+            }
             Self::LineOverLimit => "a line is longer than 256 KiB",
             Self::TimestampNotAnInteger => "the argument timestamp is not an integer",
             Self::ExtraLabelWithoutEquals => "an extra_label has no equals sign",

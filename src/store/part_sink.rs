@@ -114,6 +114,10 @@ impl RecordSink for PartSink<'_> {
         self.sink.metadata(metadata);
     }
 
+    fn unparsed(&mut self) {
+        self.sink.unparsed();
+    }
+
     #[inline]
     fn keep(&mut self) {
         self.sink.keep();

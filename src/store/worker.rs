@@ -21,7 +21,7 @@ use super::quarantine::{self, Kept, Place};
 use super::state::PlanRange;
 use crate::batch::{ColumnSink, Columns, SeenSeries, SeriesId, SinkOptions, Table};
 use crate::content::{self, Arena};
-use crate::counters::StoreCounters;
+use crate::counters::{ENDPOINT_COUNT, StoreCounters};
 use crate::decode::{self, DecodeError, Scratch, Verdict};
 use crate::envelope::Envelope;
 use crate::journal::read::{EntrySource, Read, ReadError};
@@ -79,6 +79,7 @@ pub(super) struct Written {
     pub(super) parts: Vec<Part>,
     pub(super) series: Vec<(SeriesId, u32)>,
     pub(super) texts_replaced: u64,
+    pub(super) unparsed: [u64; ENDPOINT_COUNT],
 }
 
 /// Why a job was not done to its end.
@@ -167,6 +168,7 @@ impl Worker {
         }
         self.flush(job, written)?;
         written.series = self.sink.take_pending();
+        written.unparsed = self.sink.take_unparsed();
         let texts_replaced = self.sink.texts_replaced();
         written.texts_replaced = texts_replaced - self.texts_replaced;
         self.texts_replaced = texts_replaced;

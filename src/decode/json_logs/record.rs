@@ -109,6 +109,9 @@ impl Filler {
         let error = fault.map(ToString::to_string);
         let attributes = OwnAttributes { context, error: error.as_deref() };
         sink.log(&context.log(Value::Text(Text(record)), &attributes));
+        if fault.is_some() {
+            sink.unparsed();
+        }
     }
 
     /// A parsed object or string. `batch`: the fields around it, or why they could not be read.
@@ -152,6 +155,9 @@ impl Filler {
             _ if is_message => with_value(nodes, 0, &mut log),
             Some(at) => with_value(nodes, at, &mut log),
             None => log(Value::Text(Text(record))),
+        }
+        if error.is_some() {
+            sink.unparsed();
         }
     }
 
