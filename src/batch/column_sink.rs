@@ -397,9 +397,8 @@ impl ColumnSink {
     fn write_series_row(&mut self, series: &Series<'_>) {
         let owner = self.owner();
         let columns = &mut self.columns[self.current].1;
-        let before = columns.series_labels.size();
+        let before = columns.varying_size();
         columns.series_labels.push(&mut columns.keys, &mut columns.cells, series.labels);
-        self.grown += size_of::<SeriesRow>() + columns.series_labels.size() - before;
         let row = columns.series_labels.len() - 1;
         let service = match series.identity {
             Identity::Labels => {
@@ -421,6 +420,7 @@ impl ColumnSink {
             is_monotonic: series.is_monotonic,
             first_seen_nanos: self.arrival_nanos,
         });
+        self.grown += size_of::<SeriesRow>() + columns.varying_size() - before;
     }
 }
 
@@ -429,6 +429,7 @@ impl RecordSink for ColumnSink {
 
     fn resource(&mut self, resource: &Resource<'_>) {
         let columns = &mut self.columns[self.current].1;
+        let before = columns.resource_attributes.size();
         columns.resource_attributes.push(
             &mut columns.keys,
             &mut columns.cells,
@@ -440,6 +441,7 @@ impl RecordSink for ColumnSink {
         let service = columns.texts.intern(service.unwrap_or_default());
         let schema_url = columns.texts.intern(resource.schema_url.0);
         self.resource = columns.add_resource(ResourceRow { service, schema_url });
+        self.grown += columns.resource_attributes.size() - before;
         (self.scope, self.owner, self.series_key) = (0, NONE, None);
         if self.signal == Signal::Metrics {
             let into = &mut self.owner_encoding.resource;
@@ -451,6 +453,7 @@ impl RecordSink for ColumnSink {
 
     fn scope(&mut self, scope: &Scope<'_>) {
         let columns = &mut self.columns[self.current].1;
+        let before = columns.scope_attributes.size();
         columns.scope_attributes.push(&mut columns.keys, &mut columns.cells, scope.attributes);
         let row = ScopeRow {
             name: columns.texts.intern(scope.name.0),
@@ -458,6 +461,7 @@ impl RecordSink for ColumnSink {
             schema_url: columns.texts.intern(scope.schema_url.0),
         };
         self.scope = columns.add_scope(row);
+        self.grown += columns.scope_attributes.size() - before;
         (self.owner, self.series_key) = (NONE, None);
         if self.signal == Signal::Metrics {
             let names = (scope.name.0, scope.version.0);
@@ -470,7 +474,7 @@ impl RecordSink for ColumnSink {
     fn log(&mut self, log: &Log<'_>) {
         let owner = self.owner();
         let columns = &mut self.columns[self.current].1;
-        let before = columns.log_bodies.bytes.len() + columns.log_attributes.size();
+        let before = columns.varying_size();
         self.bodies_replaced += append_value(&mut columns.log_bodies.bytes, log.body);
         columns.log_bodies.end_row();
         columns.log_attributes.push(&mut columns.keys, &mut columns.cells, log.attributes);
@@ -488,15 +492,14 @@ impl RecordSink for ColumnSink {
             event_name: intern(log.event_name),
             trace_flags: log.trace_flags,
         });
-        let after = columns.log_bodies.bytes.len() + columns.log_attributes.size();
-        self.grown += size_of::<LogRow>() + after - before;
+        self.grown += size_of::<LogRow>() + columns.varying_size() - before;
         self.open = Open::Log;
     }
 
     fn span(&mut self, span: &Span<'_>) {
         let owner = self.owner();
         let columns = &mut self.columns[self.current].1;
-        let before = columns.span_maps_size();
+        let before = columns.varying_size();
         let Columns { texts, keys, cells, .. } = columns;
         let mut intern = |text: Text<'_>| {
             if text.is_empty() { Interner::EMPTY } else { texts.intern(text.0) }
@@ -532,7 +535,7 @@ impl RecordSink for ColumnSink {
             kind: span.kind,
             status_code: span.status_code,
         });
-        self.grown += size_of::<SpanRow>() + columns.span_maps_size() - before;
+        self.grown += size_of::<SpanRow>() + columns.varying_size() - before;
         self.open = Open::Span;
     }
 
@@ -627,7 +630,7 @@ impl RecordSink for ColumnSink {
     fn exemplar(&mut self, exemplar: &Exemplar<'_>) {
         assert!(self.series != NONE, "an exemplar comes after its series");
         let columns = &mut self.columns[self.current].1;
-        let before = columns.exemplar_attributes.size();
+        let before = columns.varying_size();
         columns.exemplar_attributes.push(
             &mut columns.keys,
             &mut columns.cells,
@@ -640,7 +643,7 @@ impl RecordSink for ColumnSink {
             span_id: exemplar.span_id.unwrap_or_default(),
             series: self.series,
         });
-        self.grown += size_of::<ExemplarRow>() + columns.exemplar_attributes.size() - before;
+        self.grown += size_of::<ExemplarRow>() + columns.varying_size() - before;
         self.open = Open::Exemplar;
     }
 

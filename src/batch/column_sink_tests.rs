@@ -329,9 +329,12 @@ fn owners_said_in_turns_stand_once() {
     sink.resource(&Resource { attributes: &Big(9), schema_url: Text::EMPTY });
     sink.rollback(&mark);
     assert_eq!(sink.size(), size + 32, "but for its place");
+    assert!(sink.is_full(0), "measured");
+    assert!(!sink.is_full(400_000), "nothing came since");
     sink.resource(&Resource { attributes: &Big(8), schema_url: Text::EMPTY });
     sink.resource(&Resource { attributes: &Big(9), schema_url: Text::EMPTY });
     assert!(sink.size() > size + 200_000);
+    assert!(sink.is_full(400_000));
 }
 
 #[test]

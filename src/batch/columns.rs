@@ -434,13 +434,19 @@ impl Columns {
         }
     }
 
-    /// Bytes of what spans have any number of.
-    pub(super) const fn span_maps_size(&self) -> usize {
-        self.span_attributes.size()
+    /// Bytes of what differs in size from record to record, whatever its kind: texts and maps.
+    pub(super) const fn varying_size(&self) -> usize {
+        self.texts.text_size()
+            + self.keys.text_size()
+            + self.log_bodies.bytes.len()
+            + self.log_attributes.size()
+            + self.span_attributes.size()
             + self.events.size()
             + self.event_attributes.size()
             + self.links.size()
             + self.link_attributes.size()
+            + self.series_labels.size()
+            + self.exemplar_attributes.size()
     }
 
     /// Bytes in use.
@@ -459,7 +465,11 @@ impl Columns {
             + self.log_bodies.size()
             + self.log_attributes.size()
             + self.spans.len() * size_of::<SpanRow>()
-            + self.span_maps_size()
+            + self.span_attributes.size()
+            + self.events.size()
+            + self.event_attributes.size()
+            + self.links.size()
+            + self.link_attributes.size()
             + self.numbers.len() * size_of::<(SeriesId, u32)>()
             + self.series.len() * size_of::<SeriesRow>()
             + self.series_labels.size()

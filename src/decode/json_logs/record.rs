@@ -125,7 +125,7 @@ impl Filler {
     ) {
         let error = batch.err().map(ToString::to_string);
         let sources = Sources { batch: batch.unwrap_or_default(), record: nodes };
-        self.fields.collect(sources);
+        self.fields.collect(sources, record.len());
         let is_message = matches!(nodes.first(), Some(Node::String(_)));
 
         let time_nanos = self.take_time(sources).unwrap_or(context.time_nanos);
