@@ -101,6 +101,11 @@ impl Interner {
         }
     }
 
+    /// Bytes of the texts.
+    pub(super) const fn text_size(&self) -> usize {
+        self.texts.bytes.len()
+    }
+
     pub(super) fn size(&self) -> usize {
         self.slots.len() * 4 + self.hashes.len() * 24 + self.texts.size()
     }

@@ -16,7 +16,7 @@ use super::layout::{Layout, is_part_name, sync_folder};
 /// Of this file's form.
 const VERSION: u32 = 1;
 /// Of the mapping from entries to rows: raised when the same entry would become other rows.
-pub(super) const MAPPING_VERSION: u32 = 1;
+pub(super) const MAPPING_VERSION: u32 = 2;
 
 /// A stretch of one shard's journal, from the end of a commit to the end of a later one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

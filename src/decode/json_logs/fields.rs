@@ -180,15 +180,18 @@ pub(super) struct Fields {
     pub picked: Picked,
     /// Names of flattened fields, one after another.
     joined: Vec<u8>,
+    joined_size_max: usize,
     /// Keys of one object, sorted, where two may be equal.
     order: Vec<usize>,
     /// One bit a node: a key that a later equal one replaces. Empty unless there is one.
     replaced: Vec<u64>,
 }
 
-/// All flattened names of one record together. A deeper object is kept as one value: names repeat
-/// their prefix, so deep nesting could otherwise multiply a record's size.
-const JOINED_SIZE_MAX: usize = limits::JSON_RECORD_SIZE_MAX;
+/// What the prefixes of all flattened names of one record may take: names repeat them, so a long name
+/// around many fields, or deep nesting, could otherwise multiply a record's size. An object that has no room
+/// is kept as one value. Audit logs, whose names are the longest that are usual, take three times their size.
+const JOINED_SIZE_FREE: usize = 4 * limits::KIB;
+const JOINED_RATIO_MAX: usize = 4;
 
 impl Fields {
     pub fn key<'a>(&'a self, field: &Field, sources: Sources<'a>) -> &'a [u8] {
@@ -198,8 +201,10 @@ impl Fields {
         }
     }
 
-    /// Lists the fields of both sources.
-    pub fn collect(&mut self, sources: Sources<'_>) {
+    /// Lists the fields of both sources. `record_size`: of the record's text.
+    pub fn collect(&mut self, sources: Sources<'_>, record_size: usize) {
+        let batch_size: usize = sources.batch.iter().map(node_size).sum();
+        self.joined_size_max = JOINED_SIZE_FREE + JOINED_RATIO_MAX * (record_size + batch_size);
         self.list.clear();
         self.joined.clear();
         self.picked = Picked::default();
@@ -213,14 +218,28 @@ impl Fields {
 
     /// Lists the fields of an object that was kept whole so far, under its own name.
     pub fn flatten_field(&mut self, index: usize, sources: Sources<'_>) {
-        let Some(field) = self.list.get_mut(index) else { return };
-        field.is_taken = true;
-        let field = *field;
+        let Some(&field) = self.list.get(index) else { return };
+        let name = text(sources.of(&field), field.value - 1);
+        if !self.has_room(sources.of(&field), field.value, name.len() + 1) {
+            return;
+        }
+        if let Some(field) = self.list.get_mut(index) {
+            field.is_taken = true;
+        }
         let start = self.joined.len();
-        self.joined.extend_from_slice(text(sources.of(&field), field.value - 1));
+        self.joined.extend_from_slice(name);
         self.joined.push(b'.');
         let prefix = start..self.joined.len();
         self.flatten(sources.of(&field), field.value, prefix, field.source);
+    }
+
+    /// Whether the object's members may have a prefix of so many bytes.
+    fn has_room(&self, nodes: &[Node<'_>], object: usize, prefix_size: usize) -> bool {
+        let count = match nodes.get(object) {
+            Some(Node::Object { len, .. }) => *len,
+            _ => 0,
+        };
+        self.joined.len() + count.saturating_mul(prefix_size) <= self.joined_size_max
     }
 
     /// `prefix` is a range of [`Self::joined`], with its dot at the end.
@@ -246,7 +265,10 @@ impl Fields {
                     continue;
                 }
                 let is_message = || matches!(role(name), Role::Message(rank) if rank != MESSAGE_LOG && rank != MESSAGE_EVENT);
-                if is_nested && !(source == Source::Record && is_message()) {
+                if is_nested
+                    && !(source == Source::Record && is_message())
+                    && self.has_room(nodes, value, name.len() + 1)
+                {
                     self.joined.extend_from_slice(name);
                     self.joined.push(b'.');
                     self.flatten(nodes, value, start..self.joined.len(), source);
@@ -258,7 +280,7 @@ impl Fields {
             self.joined.extend_from_within(prefix.clone());
             self.joined.extend_from_slice(name);
             let name_end = self.joined.len();
-            if is_nested && name_end + prefix.len() < JOINED_SIZE_MAX {
+            if is_nested && self.has_room(nodes, value, name_end + 1 - start) {
                 self.joined.push(b'.');
                 self.flatten(nodes, value, start..name_end + 1, source);
             } else {
@@ -372,6 +394,14 @@ impl Fields {
             }
         }
         self.order = order;
+    }
+}
+
+/// About the bytes that a node has in a text.
+const fn node_size(node: &Node<'_>) -> usize {
+    match node {
+        Node::String(text) => text.len() + 2,
+        _ => 2,
     }
 }
 
