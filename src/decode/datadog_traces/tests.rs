@@ -292,6 +292,40 @@ fn links_and_events_in_both_places() {
     assert!(rows[2].get("Links").is_none() && rows[2].get("Events").is_none());
 }
 
+/// Go's tracer leaves out a member that is `false` or zero; others write all members, and only one is meant.
+#[test]
+fn the_type_of_a_value_says_which_member_it_is() {
+    let every = |kind: u8| {
+        json!({
+            "type": kind, "string_value": "hello", "bool_value": false, "int_value": 5,
+            "double_value": 1.5, "array_value": {"values": [{"type": 1}]},
+        })
+    };
+    let mut last = every(0);
+    let kind = last.as_object_mut().unwrap().remove("type").unwrap();
+    last["type"] = kind;
+    let attributes = json!({
+        "no text": {"type": 0}, "false": {"type": 1}, "zero": {"type": 2}, "zero double": {"type": 3},
+        "no values": {"type": 4}, "null": {"type": 1, "bool_value": null},
+        "values without": {"type": 4, "array_value": {}},
+        "text": every(0), "bool": every(1), "int": every(2), "double": every(3), "array": every(4),
+        "type last": last, "another": {"type": 1, "int_value": 5},
+        "no type": {"int_value": 5}, "unknown type": {"type": 9, "int_value": 5}, "type null": {"type": null, "int_value": 5},
+        "nothing": {},
+    });
+    let span = with(span(1, 1), "span_events", json!([{"name": "e", "attributes": attributes}]));
+    let rows = rows(Route::DatadogTracesV04, &json!([[span]]));
+    assert_eq!(
+        rows[0]["Events"][0]["Attributes"],
+        json!({
+            "no text": "", "false": false, "zero": 0, "zero double": 0, "no values": [], "null": false,
+            "values without": [], "text": "hello", "bool": false, "int": 5, "double": 1.5,
+            "array": [false], "type last": "hello", "another": false, "no type": 5,
+            "unknown type": 5, "type null": 5, "nothing": null,
+        })
+    );
+}
+
 #[test]
 fn spans_are_repaired_as_the_agent_does() {
     let nils = json!({"service": null, "name": null, "resource": null, "type": null, "trace_id": 9, "span_id": 9, "parent_id": 9,
