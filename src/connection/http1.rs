@@ -149,7 +149,7 @@ impl Connection {
                 return self.refuse(sequence, ingested, cause, framing, rest, context);
             }
         };
-        if selected == Err(RouteError::NotFound) {
+        if let Err(RouteError::NotFound { .. }) = selected {
             context.counters.count_unknown_path(head.path);
         }
         let admitted = match selected {

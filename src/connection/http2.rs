@@ -248,7 +248,7 @@ impl Http2 {
             _ => None,
         };
         context.counters.requests[crate::counters::endpoint_index(route)].add_own(1);
-        if selected == Err(RouteError::NotFound) {
+        if let Err(RouteError::NotFound { .. }) = selected {
             context.counters.count_unknown_path(head.path);
         }
         let framing = match *length {

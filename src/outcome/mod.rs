@@ -4,7 +4,7 @@
 //! error form, because its senders read it:
 //!
 //! ```text
-//! remote write, exposition, no endpoint   text
+//! remote write, exposition, no endpoint   text, but JSON where the path is one of Datadog's
 //! OTLP                                    google.rpc.Status, protobuf or JSON as the request was
 //! gRPC                                    trailers: grpc-status, grpc-message, google.rpc.Status
 //! Datadog                                 {"errors":["…"]}
@@ -238,7 +238,7 @@ fn status(request: &RequestEcho<'_>, cause: &Cause) -> u16 {
             HeadError::ExpectationUnknown => 417,
             _ => 400,
         },
-        Cause::Route(RouteError::NotFound) => 404,
+        Cause::Route(RouteError::NotFound { .. }) => 404,
         Cause::Route(RouteError::MethodNotAllowed { .. }) => 405,
         Cause::Coding(_) => match route {
             // Agents retry a 415 for ever and drop on 400.
@@ -500,7 +500,7 @@ impl Cause {
             }
             Self::Head(_) => "head",
             Self::Chunk(_) => "chunked",
-            Self::Route(RouteError::NotFound) => "not_found",
+            Self::Route(RouteError::NotFound { .. }) => "not_found",
             Self::Route(RouteError::MethodNotAllowed { .. }) => "method",
             Self::Route(RouteError::GrpcNeedsHttp2 { .. }) => "grpc_needs_http2",
             Self::Coding(_) => "content_coding",

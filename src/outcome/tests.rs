@@ -56,7 +56,7 @@ fn refusals() -> Vec<(Cause, [u16; 12])> {
         (Cause::Head(HeadError::VersionUnsupported), all(505)),
         (Cause::Chunk(ChunkError::SizeInvalid), all(400)),
         (Cause::Chunk(ChunkError::FramingOverLimit), all(400)),
-        (Cause::Route(RouteError::NotFound), all(404)),
+        (Cause::Route(RouteError::NotFound { route: None }), all(404)),
         (Cause::Coding(CodingError::Unsupported), coding),
         (Cause::Coding(CodingError::CountOverLimit), coding),
         (Cause::Media(MediaError::Unsupported), all(415)),
@@ -163,6 +163,47 @@ fn every_label_is_one_word_of_its_own_kind() {
         );
     }
     assert_eq!(labels.len(), 21, "{labels:?}");
+}
+
+/// Where no endpoint takes a request, its path tells who asks: datadogpy raises another error than its
+/// own for what is not JSON.
+#[test]
+fn a_refusal_without_an_endpoint_has_the_form_of_those_who_ask() {
+    const TEXT: &str = "text/plain; charset=utf-8";
+    const JSON: &str = "application/json";
+    let allow = "POST, OPTIONS";
+    for (route, content_type, not_found, not_allowed) in [
+        (None, TEXT, "there is no such endpoint\n", "the endpoint does not take this method\n"),
+        (
+            Some(Route::RemoteWrite),
+            TEXT,
+            "there is no such endpoint\n",
+            "the endpoint does not take this method\n",
+        ),
+        (
+            Some(Route::DatadogSeriesV1),
+            JSON,
+            "{\"errors\":[\"there is no such endpoint\"]}",
+            "{\"errors\":[\"the endpoint does not take this method\"]}",
+        ),
+        (
+            Some(Route::JsonLogs),
+            JSON,
+            "{\"error\":\"there is no such endpoint\"}",
+            "{\"error\":\"the endpoint does not take this method\"}",
+        ),
+    ] {
+        let reply = rendered(&echo(None), Cause::Route(RouteError::NotFound { route }));
+        assert_eq!((reply.status, reply.content_type), (404, Some(content_type)), "{route:?}");
+        assert_eq!(body(&reply), not_found);
+        let cause = Cause::Route(RouteError::MethodNotAllowed { allow, route });
+        let reply = rendered(&echo(None), cause);
+        assert_eq!((reply.status, reply.content_type), (405, Some(content_type)), "{route:?}");
+        assert_eq!(
+            (body(&reply).as_str(), reply.field("allow")),
+            (not_allowed, Some(Value::Static(allow)))
+        );
+    }
 }
 
 // ── Success ───────────────────────────────────────────────────────────────────────────────────
