@@ -359,9 +359,6 @@ impl Ingest {
 
 /// What `inrush check` asks of a head too: all that head and route alone decide about a body.
 pub fn check_head(head: &RequestHead<'_>, route: Route) -> Result<Codings, Cause> {
-    if !decode::is_decodable(route) {
-        return Err(Cause::NotImplemented);
-    }
     route::media_type(route, &head.fields).map_err(Cause::Media)?;
     route::codings(route, &head.fields).map_err(Cause::Coding)
 }

@@ -63,8 +63,6 @@ pub enum Cause {
     PayloadTooLarge,
     Content(ContentError),
     Decode(DecodeError),
-    /// A known route without a decoder in this version.
-    NotImplemented,
     /// No room at the moment; the sender may try again after so many seconds.
     Overloaded {
         retry_after_seconds: u32,
@@ -256,9 +254,7 @@ fn status(request: &RequestEcho<'_>, cause: &Cause) -> u16 {
             Some(Route::RemoteWrite) => 400,
             _ => 413,
         },
-        Cause::Decode(DecodeError { fault: Fault::RouteNotDecodable, .. })
-        | Cause::NotImplemented
-        | Cause::Route(RouteError::GrpcNeedsHttp2 { .. }) => 501,
+        Cause::Route(RouteError::GrpcNeedsHttp2 { .. }) => 501,
         Cause::Decode(DecodeError { fault: Fault::MediaTypeWrong, .. }) => 415,
         Cause::Chunk(_) | Cause::Content(_) | Cause::Decode(_) => 400,
         Cause::BodyTimeout | Cause::HeadTimeout => 408,
@@ -428,10 +424,6 @@ fn describe(request: &RequestEcho<'_>, cause: &Cause, text: &mut Text) {
         }
         Cause::Content(error) => describe_content(*error, text),
         Cause::Decode(error) => write!(text, "{error}"),
-        Cause::NotImplemented => match request.route() {
-            Some(route) => write!(text, "{} is not implemented in this version", route.path()),
-            None => text.write_str("not implemented in this version"),
-        },
         Cause::Overloaded { .. } => text.write_str("the server is overloaded; try again"),
         Cause::JournalFull => text.write_str("the journal is full; try again"),
         Cause::JournalPoisoned => text.write_str("the journal cannot be written; try again"),
@@ -513,7 +505,6 @@ impl Cause {
             }
             Self::Content(_) => "content",
             Self::Decode(_) => "decode",
-            Self::NotImplemented => "not_implemented",
             Self::Overloaded { .. } => "overloaded",
             Self::JournalFull => "journal_full",
             Self::JournalPoisoned => "journal_poisoned",

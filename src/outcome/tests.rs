@@ -72,9 +72,7 @@ fn refusals() -> Vec<(Cause, [u16; 12])> {
         (Cause::Content(ContentError::WindowOverLimit), all(400)),
         (Cause::Content(ContentError::DictionaryNeeded), all(400)),
         (Cause::Decode(decode_error()), all(400)),
-        (Cause::Decode(DecodeError::at(Fault::RouteNotDecodable, 0)), all(501)),
         (Cause::Decode(DecodeError::at(Fault::MediaTypeWrong, 0)), all(415)),
-        (Cause::NotImplemented, all(501)),
         (Cause::Overloaded { retry_after_seconds: 2 }, all(503)),
         (Cause::JournalFull, all(503)),
         (Cause::JournalPoisoned, all(503)),
@@ -162,7 +160,7 @@ fn every_label_is_one_word_of_its_own_kind() {
             label.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_' || byte == b'2')
         );
     }
-    assert_eq!(labels.len(), 21, "{labels:?}");
+    assert_eq!(labels.len(), 20, "{labels:?}");
 }
 
 /// Where no endpoint takes a request, its path tells who asks: datadogpy raises another error than its
@@ -518,11 +516,6 @@ fn texts_say_what_is_wrong_and_what_would_be_right() {
             Route::RemoteWrite,
             Cause::PayloadTooLarge,
             "the decompressed body is larger than 33554432 bytes\n",
-        ),
-        (
-            Route::ImportPrometheus,
-            Cause::NotImplemented,
-            "/api/v1/import/prometheus is not implemented in this version\n",
         ),
         (
             Route::RemoteWrite,

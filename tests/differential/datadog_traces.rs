@@ -1,4 +1,7 @@
-//! Datadog traces against typed `rmp-serde`, and the JSON form against `serde_json`.
+//! Datadog traces against typed `rmp-serde`, the JSON form against `serde_json`, an Agent's against `prost`.
+
+#[path = "datadog_agent.rs"]
+mod agent;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -511,7 +514,7 @@ fn check_span(ours: &SpanRecord, span: &Span, chunk: &Chunk, context: &str) {
 }
 
 /// Compares everything that was said; the number of spans is the answer.
-fn check(records: &[Record], payload: &Payload, context: &str) -> usize {
+fn check(records: &[Record], payloads: &[Payload], context: &str) -> usize {
     let mut resource = Named::new();
     let mut ours = Vec::new();
     for record in records {
@@ -522,12 +525,15 @@ fn check(records: &[Record], payload: &Payload, context: &str) -> usize {
             other => panic!("{other:?}, {context}"),
         }
     }
-    let theirs =
-        payload.chunks.iter().flat_map(|chunk| chunk.spans.iter().map(move |span| (span, chunk)));
-    let theirs: Vec<_> =
-        theirs.filter(|(span, _)| span.trace_id != 0 && span.span_id != 0).collect();
+    let mut theirs = Vec::new();
+    for payload in payloads {
+        for chunk in &payload.chunks {
+            let spans = chunk.spans.iter().filter(|span| span.trace_id != 0 && span.span_id != 0);
+            theirs.extend(spans.map(|span| (span, chunk, payload)));
+        }
+    }
     assert_eq!(ours.len(), theirs.len(), "{context}");
-    for ((resource, ours), (span, chunk)) in ours.iter().zip(&theirs) {
+    for ((resource, ours), (span, chunk, payload)) in ours.iter().zip(&theirs) {
         check_span(ours, span, chunk, context);
         let service = if span.service.is_empty() { "unnamed-service" } else { &span.service };
         assert_eq!(resource["service.name"], said(service), "{context}");
@@ -564,7 +570,7 @@ fn every_version_gives_the_spans_of_rmp_serde() {
             let body = body(route, &mut Random::new(seed));
             let theirs = oracle(route, &body).expect(&context);
             let (_, ours) = decode_both(route, &body, &mut scratch).expect(&context);
-            spans += check(&ours, &theirs, &context);
+            spans += check(&ours, &[theirs], &context);
         }
         assert!(spans > 1000, "the generator makes spans: {spans}");
     }
@@ -579,7 +585,7 @@ fn json_gives_the_spans_of_serde_json() {
         let theirs: Vec<Vec<Span>> = serde_json::from_slice(&body).expect(&context);
         let chunks = theirs.into_iter().map(|spans| Chunk { spans, ..Chunk::default() }).collect();
         let (_, ours) = decode_both(Route::DatadogTracesV04, &body, &mut scratch).expect(&context);
-        check(&ours, &Payload { chunks, ..Payload::default() }, &context);
+        check(&ours, &[Payload { chunks, ..Payload::default() }], &context);
     }
 }
 

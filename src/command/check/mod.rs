@@ -404,7 +404,7 @@ impl Check {
             return Ok(());
         };
         for (route, media) in request::OTHER_READINGS {
-            if route == body.route && body.is_media(media) || !decode::is_decodable(route) {
+            if route == body.route && body.is_media(media) {
                 continue;
             }
             let fields = request::media_field(media);

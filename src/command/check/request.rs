@@ -56,8 +56,7 @@ impl std::fmt::Display for RequestError {
             }
             Self::Endpoint(error) => {
                 write!(formatter, "--as: {}; there are", error.message())?;
-                for route in Route::ALL.iter().filter(|route| crate::decode::is_decodable(**route))
-                {
+                for route in Route::ALL {
                     write!(formatter, " {}", route.path())?;
                 }
                 Ok(())

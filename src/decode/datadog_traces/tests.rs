@@ -4,7 +4,8 @@
 
 use serde_json::{Value, json};
 
-use super::{Scratch, decode, json::write_msgpack};
+use super::written::Written;
+use super::{Scratch, decode, json};
 use crate::batch::{JsonLines, RejectCause, Validating};
 use crate::decode::{DecodeError, Fault, Verdict};
 use crate::envelope::{Codings, Envelope, FieldId, RequestFields, Route};
@@ -22,7 +23,7 @@ fn fields(pairs: &[(FieldId, &str)]) -> Vec<u8> {
 
 fn packed(body: &Value) -> Vec<u8> {
     let mut written = Vec::new();
-    write_msgpack(body.to_string().as_bytes(), &mut written).unwrap();
+    json::write(body.to_string().as_bytes(), 0, &mut Written::new(&mut written, 0)).unwrap();
     written
 }
 
@@ -429,6 +430,87 @@ fn what_is_wrong_is_named_with_its_place() {
     events.extend_from_slice(&level);
     assert_eq!(fault(Route::DatadogTracesV04, &events).0, Fault::NestingOverLimit);
     assert!(deep.is_object());
+}
+
+/// What was sent is JSON, or protobuf of an Agent: places are those of its own bytes.
+#[test]
+fn places_are_those_of_the_body_that_was_sent() {
+    let text = "\n [[{\"trace_id\":1,\"span_id\":2},\n{\"span_id\": 3, \"metrics\":{\"längere\":1.5,\"b\" : \"x\"}}]]";
+    let error = decoded(Route::DatadogTracesV04, &[], text.as_bytes()).unwrap_err();
+    let place = text.find("\"x\"").unwrap();
+    assert_eq!((error.fault, error.offset), (Fault::MsgpackTypeWrong, place as u64));
+    assert_eq!(error.line_column, Some((3, 48)));
+    assert_eq!(error.path.to_string(), "traces[0].spans[1].metrics");
+    for mark in ["", "\u{feff}"] {
+        let text = format!(
+            "{mark}[[{{\"trace_id\":1,\"span_id\":2}}],[ {{\"trace_id\":0}}, {{\"trace_id\":-1}}]]"
+        );
+        let (rows, verdict) = decoded(Route::DatadogTracesV04, &[], text.as_bytes()).unwrap();
+        let place = text.find("{\"trace_id\":0").unwrap() as u64;
+        assert_eq!((rows.len(), verdict.rejected), (1, 2));
+        assert_eq!(verdict.first_reject, Some((RejectCause::IdInvalid, place)));
+    }
+    // TracerPayload: chunks; TraceChunk: spans; Span: traceID, spanID.
+    let good = [0x2a, 8, 0x32, 6, 0x1a, 4, 0x20, 1, 0x28, 2];
+    let without_id = [0x2a, 6, 0x32, 4, 0x1a, 2, 0x20, 1];
+    let (rows, verdict) =
+        decoded(Route::DatadogAgentTraces, &[], &[&good[..], &without_id].concat()).unwrap();
+    assert_eq!((rows.len(), verdict.rejected), (1, 1));
+    assert_eq!(verdict.first_reject, Some((RejectCause::IdInvalid, 16)));
+    // Forms of other Agents, which are told from nothing.
+    let interned = [0x5a, 1, 0];
+    let body = [&interned[..], &good, &without_id, &[0x1a, 0]].concat();
+    let (rows, verdict) = decoded(Route::DatadogAgentTraces, &[], &body).unwrap();
+    assert_eq!((rows.len(), verdict.rejected), (1, 3));
+    assert_eq!(verdict.first_reject, Some((RejectCause::TracesNotTaken, 1)));
+    let error = decoded(
+        Route::DatadogAgentTraces,
+        &[],
+        &[&good[..], &[0x2a, 4, 0x32, 2, 0x1a, 9]].concat(),
+    )
+    .unwrap_err();
+    assert_eq!((error.fault, error.offset), (Fault::LengthPastEnd, 15));
+    assert_eq!(error.path.to_string(), "tracerPayloads[1].chunks[0]");
+}
+
+/// An Agent names host, environment and tags once for tracers that may name their own.
+#[test]
+fn an_agent_says_what_its_tracers_leave_out() {
+    let field = |number: u8, bytes: &[u8]| {
+        [&[number << 3 | 2, u8::try_from(bytes.len()).unwrap()], bytes].concat()
+    };
+    let pair = |key: &[u8], value: &[u8]| [field(1, key), field(2, value)].concat();
+    let span = |id: u8| [&field(1, b"shop")[..], &[0x20, 7, 0x28, id]].concat();
+    let chunk = |id: u8| field(6, &[&[0x08, 1][..], &field(3, &span(id))].concat());
+    let first = [chunk(1), field(2, b"go"), field(7, &pair(b"region", b"eu"))].concat();
+    let second = [field(8, b"prod"), field(9, b"web-1"), chunk(2), field(2, b"python")].concat();
+    let body = [
+        field(5, &first),
+        field(5, &second),
+        field(6, &pair(b"region", b"us")),
+        field(6, &pair(b"team", b"a")),
+        field(2, b"staging"),
+        field(1, b"agent-1"),
+    ]
+    .concat();
+    let (rows, verdict) = decoded(Route::DatadogAgentTraces, &[], &body).unwrap();
+    assert_eq!((verdict.spans, verdict.rejected), (2, 0));
+    let said = |row: &Value| {
+        ["host.name", "deployment.environment.name", "telemetry.sdk.language", "region", "team"]
+            .map(|key| row["ResourceAttributes"][key].as_str().unwrap().to_owned())
+    };
+    assert_eq!(said(&rows[0]), ["agent-1", "staging", "go", "eu", "a"]);
+    assert_eq!(said(&rows[1]), ["web-1", "prod", "python", "us", "a"]);
+    assert_eq!(rows[1]["TraceId"], "00000000000000000000000000000007");
+    assert_eq!(rows[1]["SpanAttributes"]["_sampling_priority_v1"], 1);
+    for empty in [&[][..], &[0x2a, 0], &[0x2a, 2, 0x32, 0]] {
+        let (rows, verdict) = decoded(Route::DatadogAgentTraces, &[], empty).unwrap();
+        assert!(rows.is_empty() && verdict == Verdict::default());
+    }
+    for end in 0..body.len() {
+        // It may end between two fields.
+        let _ = decoded(Route::DatadogAgentTraces, &[], &body[..end]);
+    }
 }
 
 /// Any cut and any damage ends in the same verdict of both passes, and in no panic.
