@@ -54,8 +54,11 @@ const TEXT_COUNT_KEPT: usize = limits::LARGE_BODY / 64;
 struct Common<'a> {
     language: &'a [u8],
     language_version: &'a [u8],
+    interpreter: &'a [u8],
     tracer_version: &'a [u8],
     container_id: &'a [u8],
+    container_name: &'a [u8],
+    pod_uid: &'a [u8],
     runtime_id: &'a [u8],
     env: &'a [u8],
     hostname: &'a [u8],
@@ -74,18 +77,32 @@ impl<'a> Common<'a> {
         let field = |id| fields.find(id).unwrap_or_default();
         let container_id = field(FieldId::DatadogContainerId);
         let entity = field(FieldId::DatadogEntityId);
+        let environment = field(FieldId::DatadogExternalEnv);
+        let of_container = |mark: &[u8]| {
+            let mut parts = environment.split(|&byte| byte == b',');
+            parts.find_map(|part| part.trim_ascii().strip_prefix(mark)).unwrap_or_default()
+        };
         Self {
             language: field(FieldId::DatadogLanguage),
             language_version: field(FieldId::DatadogLanguageVersion),
+            interpreter: field(FieldId::DatadogInterpreter),
             tracer_version: field(FieldId::DatadogTracerVersion),
-            container_id: match entity.strip_prefix(b"ci-").or(entity.strip_prefix(b"cid-")) {
-                Some(id) if container_id.is_empty() => id,
-                _ => container_id,
-            },
+            container_id: if container_id.is_empty() { container_of(entity) } else { container_id },
+            container_name: of_container(b"cn-"),
+            pod_uid: of_container(b"pu-"),
             arrival_nanos: i64::try_from(envelope.arrival_nanos).unwrap_or(i64::MAX),
             ..Self::default()
         }
     }
+}
+
+/// `cid-ID`, `ci-ID` or the bare id; `in-INODE` is of the container's control group, which names nothing.
+fn container_of(entity: &[u8]) -> &[u8] {
+    if entity.starts_with(b"in-") {
+        return &[];
+    }
+    let id = entity.strip_prefix(b"cid-").or_else(|| entity.strip_prefix(b"ci-"));
+    id.unwrap_or(entity)
 }
 
 pub fn decode<S: RecordSink>(

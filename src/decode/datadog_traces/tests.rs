@@ -513,6 +513,109 @@ fn an_agent_says_what_its_tracers_leave_out() {
     }
 }
 
+/// The Agent removes a status that is none; a kind that nobody knows is a tag as any other.
+#[test]
+fn what_a_tag_cannot_mean_is_no_attribute_of_that_meaning() {
+    let with_meta = |meta: Value| with(span(1, 1), "meta", meta);
+    let statuses = ["100", "599", "0404", "99", "600", "abc", "", "+200", "-1", "20x", "99999999"];
+    let spans: Vec<Value> =
+        statuses.iter().map(|status| with_meta(json!({"http.status_code": status}))).collect();
+    let rows = rows(Route::DatadogTracesV04, &json!([spans]));
+    let kept: Vec<_> = rows
+        .iter()
+        .map(|row| row["SpanAttributes"].get("http.response.status_code").and_then(Value::as_str))
+        .collect();
+    assert_eq!(kept[..3], [Some("100"), Some("599"), Some("0404")]);
+    assert!(kept[3..].iter().all(Option::is_none), "{kept:?}");
+    assert!(rows.iter().all(|row| row["SpanAttributes"].get("http.status_code").is_none()));
+
+    let kinds = json!([[
+        with_meta(json!({"span.kind": "bogus"})),
+        with_meta(json!({"span.kind": "PRODUCER"})),
+        with_meta(json!({"span.kind": ""})),
+    ]]);
+    let rows = self::rows(Route::DatadogTracesV04, &kinds);
+    let found =
+        |row: &Value| (row["SpanKind"].clone(), row["SpanAttributes"].get("span.kind").cloned());
+    assert_eq!(found(&rows[0]), (json!("Server"), Some(json!("bogus"))));
+    assert_eq!(found(&rows[1]), (json!("Producer"), None));
+    assert_eq!(found(&rows[2]), (json!("Server"), Some(json!(""))));
+}
+
+#[test]
+fn heads_name_the_container_in_every_form() {
+    use FieldId::{DatadogContainerId, DatadogEntityId, DatadogExternalEnv, DatadogInterpreter};
+    let resource = |pairs: &[(FieldId, &str)]| {
+        let body = packed(&json!([[span(1, 1)]]));
+        let rows = decoded(Route::DatadogTracesV04, &fields(pairs), &body).unwrap().0;
+        rows[0]["ResourceAttributes"].clone()
+    };
+    for (entity, id) in [
+        ("cafe1234", Some("cafe1234")),
+        ("ci-cafe1234", Some("cafe1234")),
+        ("cid-cafe1234", Some("cafe1234")),
+        ("in-1234", None),
+        ("", None),
+    ] {
+        let said = resource(&[(DatadogEntityId, entity)]);
+        assert_eq!(said.get("container.id").and_then(Value::as_str), id, "{entity}");
+        let said = resource(&[(DatadogEntityId, entity), (DatadogContainerId, "c0ffee")]);
+        assert_eq!(said["container.id"], "c0ffee", "{entity}");
+    }
+    let said = resource(&[
+        (DatadogExternalEnv, "it-false,cn-web, pu-75a2b6d5-3949-4afb-ad0d-92ff0674e759,xy-1"),
+        (DatadogInterpreter, "CPython"),
+    ]);
+    assert_eq!(said["k8s.container.name"], "web");
+    assert_eq!(said["k8s.pod.uid"], "75a2b6d5-3949-4afb-ad0d-92ff0674e759");
+    assert_eq!(said["process.runtime.name"], "CPython");
+    let said = resource(&[(DatadogExternalEnv, "nonsense")]);
+    assert!(said.get("k8s.pod.uid").is_none() && said.get("k8s.container.name").is_none());
+}
+
+#[test]
+fn an_event_without_a_time_is_at_the_start_of_its_span() {
+    let texts: Vec<String> = [
+        "1700000000000000001",
+        "\"1700000000000000001\"",
+        "1.7e18",
+        "null",
+        "\"soon\"",
+        "0",
+        "-5",
+        "1e300",
+    ]
+    .iter()
+    .map(|time| format!("{{\"name\":\"e\",\"time_unix_nano\":{time}}}"))
+    .chain(["{\"name\":\"e\"}".to_owned()])
+    .collect();
+    let tagged = with(span(1, 1), "meta", json!({"events": format!("[{}]", texts.join(","))}));
+    let wire =
+        with(span(1, 2), "span_events", json!([{"name": "e"}, {"name": "e", "time_unix_nano": 1}]));
+    let rows = rows(Route::DatadogTracesV04, &json!([[tagged, wire]]));
+    let times = |row: &Value| -> Vec<String> {
+        let events = row["Events"].as_array().unwrap();
+        events.iter().map(|event| event["Timestamp"].as_str().unwrap().to_owned()).collect()
+    };
+    let start = "2023-11-14T22:13:20Z";
+    let precise = "2023-11-14T22:13:20.000000001Z";
+    assert_eq!(
+        times(&rows[0]),
+        [
+            precise,
+            precise,
+            start,
+            start,
+            start,
+            start,
+            start,
+            "2262-04-11T23:47:16.854775807Z",
+            start
+        ]
+    );
+    assert_eq!(times(&rows[1]), [start, "1970-01-01T00:00:00.000000001Z"]);
+}
+
 /// Any cut and any damage ends in the same verdict of both passes, and in no panic.
 #[test]
 fn cut_and_damaged_bodies_are_refused_or_read() {
