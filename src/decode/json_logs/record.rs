@@ -69,7 +69,7 @@ impl<'a> Context<'a> {
             severity_number: 0,
             body,
             attributes,
-            event_name: Text::EMPTY,
+            event_name: Text::from(self.event_name),
         }
     }
 }
@@ -207,6 +207,9 @@ impl Filler {
         let explicit =
             picked.severity_number.and_then(|index| match self.node(index, sources)? {
                 Node::Static(StaticNode::U64(number @ 1..=24)) => i32::try_from(*number).ok(),
+                Node::Static(StaticNode::F64(number)) => {
+                    (1..=24).find(|&known| f64::from(known).to_bits() == number.to_bits())
+                }
                 _ => None,
             });
         let level =
@@ -220,6 +223,11 @@ impl Filler {
                 }
                 Node::Static(StaticNode::U64(number)) => {
                     let number = severity::from_int(i64::try_from(*number).ok()?);
+                    Some((number, Text::from(severity::name(number))))
+                }
+                // Languages without integers, and forwarders written in them, say 30.0 for 30.
+                Node::Static(StaticNode::F64(level)) if level.fract() == 0.0 => {
+                    let number = severity::from_float(*level);
                     Some((number, Text::from(severity::name(number))))
                 }
                 _ => None,
