@@ -100,6 +100,8 @@ pub struct ShardCounters {
     /// TLS connections that were ended for a fault, by `TlsFault::place`.
     pub tls_failures: [Counter; TLS_FAULT_COUNT],
     unknown_paths: Mutex<BTreeMap<String, u64>>,
+    /// Metrics of CloudWatch metric streams that came to Firehose's endpoint for logs.
+    pub firehose_metrics: Counter,
     pub connections: Counter,
     pub accepted: Counter,
     pub received_bytes: Counter,
@@ -123,6 +125,7 @@ impl Default for ShardCounters {
             tls_handshakes: Default::default(),
             tls_failures: Default::default(),
             unknown_paths: Mutex::default(),
+            firehose_metrics: Counter::default(),
             connections: Counter::default(),
             accepted: Counter::default(),
             received_bytes: Counter::default(),

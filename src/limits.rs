@@ -122,6 +122,8 @@ pub const FIREHOSE_RECORD_SIZE_MAX: usize = 16 * MIB;
 pub const FIREHOSE_INFLATED_SIZE_MAX: usize = 256 * MIB;
 /// Inflated memory that is kept from one Firehose body to the next.
 pub const FIREHOSE_INFLATED_SIZE_KEPT: usize = 4 * MIB;
+/// The id of a Firehose request, in its reply too; AWS sends 36 characters.
+pub const FIREHOSE_REQUEST_ID_SIZE_MAX: usize = 64;
 /// Common attributes of a Firehose request: five times what AWS lets a stream have.
 pub const FIREHOSE_ATTRIBUTE_COUNT_MAX: usize = 256;
 /// What a record weighs in columns, in values of eight bytes, besides its lists…

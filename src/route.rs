@@ -191,7 +191,7 @@ pub fn select(head: &RequestHead<'_>) -> Result<Endpoint, RouteError> {
         return Ok(Endpoint::GrpcHealth);
     }
     let Some(place) = place(head.path) else {
-        let route = is_of_datadog(head.path).then_some(DATADOG);
+        let route = unknown_path_route(head.path);
         return Err(match head.method {
             Method::Trace | Method::Connect => {
                 RouteError::MethodNotAllowed { allow: ALLOW_ALL, route }
@@ -265,10 +265,14 @@ fn place(path: &str) -> Option<Place> {
 /// Stands for all of Datadog's endpoints where only the form of errors matters.
 const DATADOG: Route = Route::DatadogSeriesV1;
 
-/// Whether a path without an endpoint is one that Datadog's clients ask for: some of them read nothing
-/// but JSON. Prometheus and its relatives share `/api/v1/`, and read text.
-fn is_of_datadog(path: &str) -> bool {
-    const DATADOG: [&str; 6] =
+/// Whose errors a path without an endpoint gets. Datadog's clients have one form for all of theirs, some
+/// of them read nothing but JSON; Prometheus and its relatives share `/api/v1/`, and read text.
+fn unknown_path_route(path: &str) -> Option<Route> {
+    // Tracers for JavaScript and Rust ask for it whatever `/info` lists.
+    if path == "/v0.7/config" {
+        return Some(Route::DatadogTracesV07);
+    }
+    const STARTS: [&str; 6] =
         ["/datadog/", "/api/v0.2/", "/api/v1/", "/api/v2/", "/api/beta/", "/api/intake/"];
     const PROMETHEUS: [&str; 12] = [
         "write",
@@ -287,7 +291,8 @@ fn is_of_datadog(path: &str) -> bool {
     let is_of_prometheus = path.strip_prefix("/api/v1/").is_some_and(|rest| {
         rest.split('/').next().is_some_and(|first| PROMETHEUS.contains(&first))
     });
-    !is_of_prometheus && DATADOG.iter().any(|start| path.starts_with(start))
+    let is_of_datadog = !is_of_prometheus && STARTS.iter().any(|start| path.starts_with(start));
+    is_of_datadog.then_some(DATADOG)
 }
 
 /// The Pushgateway's labels in the path behind the route's own; other paths below it carry nothing.
@@ -815,6 +820,7 @@ mod tests {
             ("POST", "/api/intake/metrics/v3/series", datadog),
             ("POST", "/api/beta/x", datadog),
             ("POST", "/api/v1/writer", datadog),
+            ("POST", "/v0.7/config", Some(Route::DatadogTracesV07)),
             ("POST", "/api/v1/write/x", None),
             ("POST", "/api/v1/import", None),
             ("POST", "/api/v1/import/csv", None),

@@ -95,7 +95,7 @@ pub struct RequestEcho<'a> {
     pub origin: Option<&'a [u8]>,
     /// `Access-Control-Request-Headers` of a preflight.
     pub requested_headers: Option<&'a [u8]>,
-    /// `X-Amz-Firehose-Request-Id`
+    /// `X-Amz-Firehose-Request-Id`, else what the body says.
     pub firehose_request_id: Option<&'a [u8]>,
     /// Now, in milliseconds since the Unix epoch: Firehose wants it back.
     pub now_millis: u64,
@@ -108,10 +108,15 @@ pub struct RequestEcho<'a> {
 }
 
 impl<'a> RequestEcho<'a> {
-    /// What the head itself tells; `endpoint` as `route::select` found it.
+    /// What the head itself tells; `selected` as `route::select` found it.
     #[must_use]
-    pub fn new(head: &RequestHead<'a>, endpoint: Option<Endpoint>, now_millis: u64) -> Self {
+    pub fn new(
+        head: &RequestHead<'a>,
+        selected: Result<Endpoint, RouteError>,
+        now_millis: u64,
+    ) -> Self {
         let fields = &head.fields;
+        let endpoint = selected.ok();
         Self {
             endpoint,
             json: match endpoint {
@@ -125,9 +130,10 @@ impl<'a> RequestEcho<'a> {
                 Some(Endpoint::Preflight) => fields.first("access-control-request-headers"),
                 _ => None,
             },
-            firehose_request_id: match endpoint {
-                Some(Endpoint::Ingest(Route::Firehose)) => {
-                    fields.first("x-amz-firehose-request-id")
+            firehose_request_id: match selected {
+                Ok(Endpoint::Ingest(Route::Firehose))
+                | Err(RouteError::MethodNotAllowed { route: Some(Route::Firehose), .. }) => {
+                    fields.first("x-amz-firehose-request-id").filter(|id| !id.is_empty())
                 }
                 _ => None,
             },

@@ -526,6 +526,10 @@ impl<R: Ring> Shard<R> {
     fn handle_large(&mut self, done: LargeDone, now: Now) {
         self.large_pending -= 1;
         let LargeJob { connection, sequence, entry, envelope_length, mut records } = done.job;
+        self.counters.firehose_metrics.add_own(done.told.metric_count);
+        if let Some(connection) = self.table.find(connection) {
+            connection.note_firehose_request_id(sequence, &done.told.request_id);
+        }
         let taken = match done.result {
             Ok(verdict) => {
                 self.ingest.append_entry(entry, envelope_length, verdict, &mut self.pool)

@@ -30,6 +30,8 @@ pub(in crate::decode) struct Context<'a> {
     pub resource: &'a PairList,
     /// An attribute of every record.
     pub attribute: Option<(&'static str, &'a [u8])>,
+    /// What kind of event all records are, until it is set to another.
+    pub event_name: &'static str,
 }
 
 static NO_PAIRS: PairList = PairList(Vec::new());
@@ -43,6 +45,7 @@ impl<'a> Context<'a> {
             time_nanos: arrival_nanos,
             resource: &NO_PAIRS,
             attribute: None,
+            event_name: "",
             head: [
                 find(FieldId::GroundcoverServiceName),
                 find(FieldId::GroundcoverEnvName),
