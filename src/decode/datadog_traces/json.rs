@@ -32,7 +32,7 @@ fn value(
             let header = written.begin_map();
             let (mut is_first, mut count) = (true, 0u32);
             while let Some(key) = reader.next_key(&mut is_first)? {
-                written.text(&key.text());
+                written.json_text(key);
                 value(reader, written, depth + 1)?;
                 count += 1;
             }
@@ -48,7 +48,7 @@ fn value(
             }
             written.end(header, count);
         }
-        Some(b'"') => written.text(&reader.string()?.text()),
+        Some(b'"') => written.json_text(reader.string()?),
         Some(b't' | b'f') => written.boolean(reader.boolean()?),
         Some(b'n') => {
             if !reader.take_null()? {

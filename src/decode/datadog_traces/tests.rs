@@ -435,6 +435,11 @@ fn what_is_wrong_is_named_with_its_place() {
 /// What was sent is JSON, or protobuf of an Agent: places are those of its own bytes.
 #[test]
 fn places_are_those_of_the_body_that_was_sent() {
+    let escaped =
+        br#"[[{"trace_id":1,"span_id":2,"na\u006de":"a\"\ud83d\ude00","meta":{"\u006b":"v"}}]]"#;
+    let (rows, _) = decoded(Route::DatadogTracesV04, &[], escaped).unwrap();
+    assert_eq!(rows[0]["SpanName"], "a\"\u{1f600}");
+    assert_eq!(rows[0]["SpanAttributes"]["k"], "v");
     let text = "\n [[{\"trace_id\":1,\"span_id\":2},\n{\"span_id\": 3, \"metrics\":{\"längere\":1.5,\"b\" : \"x\"}}]]";
     let error = decoded(Route::DatadogTracesV04, &[], text.as_bytes()).unwrap_err();
     let place = text.find("\"x\"").unwrap();

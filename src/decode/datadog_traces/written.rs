@@ -5,6 +5,8 @@
 //! a list of places would cost every body.
 #![deny(clippy::indexing_slicing)]
 
+use crate::decode::wire::json::Str;
+
 /// Numbers and texts get their shortest form, so that no body grows much on the way.
 pub struct Written<'a> {
     bytes: &'a mut Vec<u8>,
@@ -87,6 +89,17 @@ impl<'a> Written<'a> {
             }
         }
         self.bytes.extend_from_slice(text);
+    }
+
+    pub fn json_text(&mut self, text: Str<'_>) {
+        if !text.has_escapes {
+            return self.text(text.raw);
+        }
+        let header = self.begin(0xdb);
+        let start = self.bytes.len();
+        text.write(self.bytes);
+        let size = u32::try_from(self.bytes.len() - start).unwrap_or(u32::MAX);
+        self.end(header, size);
     }
 
     pub fn bin(&mut self, bytes: &[u8]) {
