@@ -3,6 +3,8 @@
 
 #[path = "../perf/bodies_datadog_metrics.rs"]
 mod bodies_datadog_metrics;
+#[path = "../perf/bodies_datadog_traces.rs"]
+mod bodies_datadog_traces;
 #[path = "../perf/bodies_exposition.rs"]
 mod bodies_exposition;
 #[path = "../perf/bodies_firehose.rs"]
@@ -16,6 +18,7 @@ mod auth;
 mod codings;
 mod columns;
 mod decode_datadog_metrics;
+mod decode_datadog_traces;
 mod decode_exposition;
 mod decode_firehose;
 mod decode_json_logs;
@@ -40,6 +43,7 @@ fn main() {
     decode_otlp_json::bench(&mut criterion);
     decode_json_logs::bench(&mut criterion);
     decode_datadog_metrics::bench(&mut criterion);
+    decode_datadog_traces::bench(&mut criterion);
     decode_firehose::bench(&mut criterion);
     journal::bench(&mut criterion);
     columns::bench(&mut criterion);

@@ -1,5 +1,5 @@
 //! What a rival decoder costs on the bodies that `perf/run` sends, and what our own stages cost on
-//! them: `prost` and `serde_json` into their trees, our codings and our validating walk.
+//! them: `prost`, `serde_json` and `rmp-serde` into their trees, our codings and our validating walk.
 //!
 //! `decode_cost DIR`: one line of JSON a body kind, nanoseconds a record. Bodies are cycled as the
 //! load cycles them, so that a set larger than the caches is as cold here as there. The figure is the
@@ -11,6 +11,8 @@
     reason = "a tool may panic and read the clock"
 )]
 
+#[path = "bodies_datadog_traces.rs"]
+mod bodies_datadog_traces;
 #[path = "bodies_firehose.rs"]
 mod bodies_firehose;
 #[path = "../proto/generated/mod.rs"]
@@ -23,6 +25,7 @@ use std::hint::black_box;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use bodies_datadog_traces::{Typed, Typed5};
 use inrush::batch::Validating;
 use inrush::content::{self, Arena};
 use inrush::decode::{Scratch, decode};
@@ -34,6 +37,7 @@ use messages::opentelemetry::proto::collector::metrics::v1::ExportMetricsService
 use messages::opentelemetry::proto::collector::trace::v1::ExportTraceServiceRequest;
 use messages::prometheus::WriteRequest;
 use prost::Message;
+use serde::de::DeserializeOwned;
 
 /// Trees of many small parts are allocated the faster for it: the rival gets what the server has.
 #[global_allocator]
@@ -77,6 +81,10 @@ fn prost<M: Message + Default>(payload: &[u8]) {
 
 fn serde_json_value(payload: &[u8]) {
     drop(black_box(serde_json::from_slice::<serde_json::Value>(payload).unwrap()));
+}
+
+fn rmp_serde_typed<T: DeserializeOwned>(payload: &[u8]) {
+    drop(black_box(rmp_serde::from_slice::<T>(payload).unwrap()));
 }
 
 fn firehose_trees(payload: &[u8]) {
@@ -153,6 +161,12 @@ fn main() {
             "datadog_series_1" => (Route::DatadogSeriesV1, Some(("serde_json", serde_json_value))),
             "datadog_series_2" => (Route::DatadogSeriesV2, Some(("prost", prost::<MetricPayload>))),
             "datadog_sketches" => (Route::DatadogSketches, Some(("prost", prost::<SketchPayload>))),
+            "datadog_traces_4" => {
+                (Route::DatadogTracesV04, Some(("rmp-serde", rmp_serde_typed::<Typed>)))
+            }
+            "datadog_traces_5" => {
+                (Route::DatadogTracesV05, Some(("rmp-serde", rmp_serde_typed::<Typed5>)))
+            }
             "firehose_cloudwatch" | "firehose_direct" => {
                 (Route::Firehose, Some(("serde_json", firehose_trees)))
             }

@@ -11,6 +11,8 @@
 
 mod bodies;
 mod bodies_datadog_metrics;
+#[path = "bodies_datadog_traces.rs"]
+mod bodies_datadog_traces;
 mod bodies_exposition;
 mod bodies_firehose;
 mod bodies_json;
@@ -36,6 +38,8 @@ const LINES: usize = 2_000;
 const LINES_CUT: usize = 12_000;
 /// Series of an Agent's payload: what fills its limit of decoded bytes with room to spare.
 const DATADOG_SERIES: usize = 2_000;
+/// Spans of a tracer's flush, under a second of a busy service.
+const DATADOG_SPANS: usize = 2_000;
 
 struct Kind {
     name: &'static str,
@@ -75,6 +79,12 @@ const EXPOSITION: &[(&str, &str)] = &[("Content-Type", "text/plain; version=0.0.
 
 const DATADOG_1: &[(&str, &str)] =
     &[("Content-Type", "application/json"), ("User-Agent", "datadogpy/0.53.0")];
+const DATADOG_TRACER: &[(&str, &str)] = &[
+    ("Content-Type", "application/msgpack"),
+    ("Datadog-Meta-Lang", "python"),
+    ("Datadog-Meta-Lang-Version", "3.11.7"),
+    ("Datadog-Meta-Tracer-Version", "4.16.0"),
+];
 const DATADOG: &[(&str, &str)] = &[PROTOBUF, ("User-Agent", "datadog-agent/7.80.0")];
 
 const KINDS: &[Kind] = &[
@@ -356,6 +366,26 @@ const KINDS: &[Kind] = &[
         coding: Some("zstd"),
         count: 192,
         make: |seed| bodies_datadog_metrics::sketches(1000 + seed, seed, DATADOG_SERIES),
+        rival: None,
+    },
+    Kind {
+        name: "datadog_traces_4-identity-cold",
+        path: "/v0.4/traces",
+        records: DATADOG_SPANS,
+        headers: DATADOG_TRACER,
+        coding: None,
+        count: 192,
+        make: |seed| bodies_datadog_traces::v04(1000 + seed, DATADOG_SPANS),
+        rival: None,
+    },
+    Kind {
+        name: "datadog_traces_5-identity-cold",
+        path: "/v0.5/traces",
+        records: DATADOG_SPANS,
+        headers: DATADOG_TRACER,
+        coding: None,
+        count: 192,
+        make: |seed| bodies_datadog_traces::v05(1000 + seed, DATADOG_SPANS),
         rival: None,
     },
 ];

@@ -102,6 +102,8 @@ pub struct ShardCounters {
     /// TLS connections that were ended for a fault, by `TlsFault::place`.
     pub tls_failures: [Counter; TLS_FAULT_COUNT],
     unknown_paths: Mutex<BTreeMap<String, u64>>,
+    /// Metrics of CloudWatch metric streams that came to Firehose's endpoint for logs.
+    pub firehose_metrics: Counter,
     pub connections: Counter,
     pub connections_over_limit: Counter,
     /// Closed for holding much while memory ran out.
@@ -131,6 +133,7 @@ impl Default for ShardCounters {
             unknown_paths: Mutex::default(),
             connections_over_limit: Counter::default(),
             connections_evicted: Counter::default(),
+            firehose_metrics: Counter::default(),
             connections: Counter::default(),
             accepted: Counter::default(),
             received_bytes: Counter::default(),

@@ -135,10 +135,10 @@ pub const FIREHOSE_RECORD_COUNT_MAX: u32 = 256 * 1024;
 /// Account, group and stream of a CloudWatch message: AWS' own names have 512 characters at most, of six
 /// bytes if they are escaped.
 pub const CLOUDWATCH_NAME_SIZE_MAX: usize = 4 * KIB;
-/// The request id as each log has it: Firehose's has 36 characters. A longer one is cut.
-pub const FIREHOSE_REQUEST_ID_SIZE_MAX: usize = 256;
 /// Inflated memory that is kept from one Firehose body to the next.
 pub const FIREHOSE_INFLATED_SIZE_KEPT: usize = 4 * MIB;
+/// The id of a Firehose request, in its reply and as each log has it; AWS sends 36 characters.
+pub const FIREHOSE_REQUEST_ID_SIZE_MAX: usize = 128;
 /// Common attributes of a Firehose request: five times what AWS lets a stream have.
 pub const FIREHOSE_ATTRIBUTE_COUNT_MAX: usize = 256;
 /// What a record weighs in columns, in values of eight bytes, besides its lists…

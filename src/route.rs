@@ -122,16 +122,12 @@ impl Unkept {
 /// Why no endpoint takes the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RouteError {
-    NotFound,
+    /// `route` is whose error form applies.
+    NotFound { route: Option<Route> },
     /// `allow` is the value of the `Allow` field, `route` whose error form applies.
-    MethodNotAllowed {
-        allow: &'static str,
-        route: Option<Route>,
-    },
+    MethodNotAllowed { allow: &'static str, route: Option<Route> },
     /// A gRPC method over HTTP/1.1, which has no trailers that gRPC could use.
-    GrpcNeedsHttp2 {
-        route: Route,
-    },
+    GrpcNeedsHttp2 { route: Route },
     /// A gRPC method with another media type than gRPC's.
     NotGrpc,
 }
@@ -141,7 +137,7 @@ impl RouteError {
     #[must_use]
     pub const fn message(self) -> &'static str {
         match self {
-            Self::NotFound => "there is no such endpoint",
+            Self::NotFound { .. } => "there is no such endpoint",
             Self::MethodNotAllowed { .. } => "the endpoint does not take this method",
             Self::GrpcNeedsHttp2 { .. } => "gRPC needs HTTP/2",
             Self::NotGrpc => "the method takes application/grpc only",
@@ -179,10 +175,12 @@ impl Place {
         }
     }
 
+    /// Whose error form applies.
     const fn route(self) -> Option<Route> {
         match self {
             Self::Ingest(route) => Some(route),
-            Self::Read(_) | Self::Unkept(_) => None,
+            Self::Read(Endpoint::DatadogValidate) | Self::Unkept(_) => Some(DATADOG),
+            Self::Read(_) => None,
         }
     }
 }
@@ -201,11 +199,12 @@ pub fn select(head: &RequestHead<'_>) -> Result<Endpoint, RouteError> {
         };
     }
     let Some(place) = place(head.path) else {
+        let route = unknown_path_route(head.path);
         return Err(match head.method {
             Method::Trace | Method::Connect => {
-                RouteError::MethodNotAllowed { allow: ALLOW_ALL, route: None }
+                RouteError::MethodNotAllowed { allow: ALLOW_ALL, route }
             }
-            _ => RouteError::NotFound,
+            _ => RouteError::NotFound { route },
         });
     };
     if let Place::Ingest(
@@ -269,6 +268,39 @@ fn place(path: &str) -> Option<Place> {
             Place::Ingest(Route::ImportPrometheus)
         }
     })
+}
+
+/// Stands for all of Datadog's endpoints where only the form of errors matters.
+const DATADOG: Route = Route::DatadogSeriesV1;
+
+/// Whose errors a path without an endpoint gets. Datadog's clients have one form for all of theirs, some
+/// of them read nothing but JSON; Prometheus and its relatives share `/api/v1/`, and read text.
+fn unknown_path_route(path: &str) -> Option<Route> {
+    // Tracers for JavaScript and Rust ask for it whatever `/info` lists.
+    if path == "/v0.7/config" {
+        return Some(Route::DatadogTracesV07);
+    }
+    const STARTS: [&str; 6] =
+        ["/datadog/", "/api/v0.2/", "/api/v1/", "/api/v2/", "/api/beta/", "/api/intake/"];
+    const PROMETHEUS: [&str; 12] = [
+        "write",
+        "push",
+        "read",
+        "import",
+        "export",
+        "query",
+        "query_range",
+        "label",
+        "labels",
+        "targets",
+        "rules",
+        "otlp",
+    ];
+    let is_of_prometheus = path.strip_prefix("/api/v1/").is_some_and(|rest| {
+        rest.split('/').next().is_some_and(|first| PROMETHEUS.contains(&first))
+    });
+    let is_of_datadog = !is_of_prometheus && STARTS.iter().any(|start| path.starts_with(start));
+    is_of_datadog.then_some(DATADOG)
 }
 
 /// The Pushgateway's labels in the path behind the route's own; other paths below it carry nothing.
@@ -691,6 +723,10 @@ mod tests {
         request_with(method, target, "")
     }
 
+    fn is_not_found(found: Result<Endpoint, RouteError>) -> bool {
+        matches!(found, Err(RouteError::NotFound { .. }))
+    }
+
     fn is_grpc(route: Route) -> bool {
         matches!(route, Route::OtlpGrpcLogs | Route::OtlpGrpcTraces | Route::OtlpGrpcMetrics)
     }
@@ -710,7 +746,7 @@ mod tests {
             let below: &[_] = if route.is_cut() { &[] } else { &["//", "/x"] };
             for suffix in below.iter().chain(&["x", "%2F"]) {
                 let found = request("POST", &format!("{}{suffix}", route.path()));
-                assert_eq!(found, Err(RouteError::NotFound), "{}{suffix}", route.path());
+                assert!(is_not_found(found), "{}{suffix}", route.path());
             }
         }
     }
@@ -774,7 +810,50 @@ mod tests {
             "/datadog/api/v1/distribution_points",
             "/api/intake/metrics/v3/series",
         ] {
-            assert_eq!(request("POST", path), Err(RouteError::NotFound), "{path}");
+            assert!(is_not_found(request("POST", path)), "{path}");
+        }
+    }
+
+    /// datadogpy takes an answer that is not JSON for a fault of its own; Prometheus' relatives show text.
+    #[test]
+    fn errors_outside_of_the_endpoints_have_the_form_of_their_clients() {
+        let datadog = Some(Route::DatadogSeriesV1);
+        for (method, path, route) in [
+            ("POST", "/datadog/api/v1/distribution_points", datadog),
+            ("POST", "/datadog/nowhere", datadog),
+            ("POST", "/datadog/", datadog),
+            ("POST", "/api/v1/distribution_points", datadog),
+            ("GET", "/api/v2/events", datadog),
+            ("POST", "/api/v2/logs", datadog),
+            ("POST", "/api/intake/metrics/v3/series", datadog),
+            ("POST", "/api/beta/x", datadog),
+            ("POST", "/api/v1/writer", datadog),
+            ("POST", "/v0.7/config", Some(Route::DatadogTracesV07)),
+            ("POST", "/api/v1/write/x", None),
+            ("POST", "/api/v1/import", None),
+            ("POST", "/api/v1/import/csv", None),
+            ("POST", "/api/v1/import/native", None),
+            ("POST", "/api/v1/read", None),
+            ("GET", "/api/v1/query", None),
+            ("GET", "/api/v1/label/job/values", None),
+            ("POST", "/api/v3/x", None),
+            ("POST", "/datadogs", None),
+            ("POST", "/", None),
+        ] {
+            assert_eq!(request(method, path), Err(RouteError::NotFound { route }), "{path}");
+        }
+        for (method, path, allow, route) in [
+            ("POST", "/datadog/api/v1/validate", ALLOW_READ, datadog),
+            ("DELETE", "/api/v1/check_run", ALLOW_POST_PUT, datadog),
+            ("GET", "/intake/", ALLOW_POST_PUT, datadog),
+            ("TRACE", "/api/v2/nowhere", ALLOW_ALL, datadog),
+            ("GET", "/api/v2/series", ALLOW_POST, Some(Route::DatadogSeriesV2)),
+            ("PATCH", "/api/v1/write", ALLOW_REMOTE_WRITE, Some(Route::RemoteWrite)),
+            ("TRACE", "/nowhere", ALLOW_ALL, None),
+            ("POST", "/health", ALLOW_READ, None),
+        ] {
+            let expected = Err(RouteError::MethodNotAllowed { allow, route });
+            assert_eq!(request(method, path), expected, "{method} {path}");
         }
     }
 
@@ -859,7 +938,8 @@ mod tests {
             request_with("OPTIONS", "/v1/logs", "Origin: https://a\r\n"),
             Ok(Endpoint::Options { allow: ALLOW_POST })
         );
-        assert_eq!(request_with("OPTIONS", "/nowhere", lines), Err(RouteError::NotFound));
+        let nowhere = request_with("OPTIONS", "/nowhere", lines);
+        assert_eq!(nowhere, Err(RouteError::NotFound { route: None }));
     }
 
     #[test]

@@ -99,6 +99,12 @@ fn unknown_paths_are_404_and_counted_by_path() {
         let reply = server.post(path, &[], b"{}");
         assert_eq!(reply.status, 404, "{path}");
     }
+    let reply = server.post("/datadog/api/v1/distribution_points", &[], b"{}");
+    assert_eq!(
+        (reply.status, reply.field("content-type").unwrap().as_str()),
+        (404, "application/json")
+    );
+    assert_eq!(reply.text(), "{\"errors\":[\"there is no such endpoint\"]}");
     let count =
         |path: &str| server.metric(&format!("inrush_unknown_paths_total{{path=\"{path}\"}}"));
     assert_eq!(count("/v0.7/config"), 2.0);
@@ -107,7 +113,7 @@ fn unknown_paths_are_404_and_counted_by_path() {
     for number in 0..200 {
         assert_eq!(server.post(&format!("/made/up/{number}"), &[], b"").status, 404);
     }
-    assert_eq!(count("other"), 138.0);
+    assert_eq!(count("other"), 139.0);
     let page = server.get_admin("/metrics").text();
     assert_eq!(page.matches("inrush_unknown_paths_total{").count(), 65);
     assert!(server.stop().success());

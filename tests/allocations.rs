@@ -11,6 +11,8 @@
 mod bodies;
 #[path = "../perf/bodies_datadog_metrics.rs"]
 mod bodies_datadog_metrics;
+#[path = "../perf/bodies_datadog_traces.rs"]
+mod bodies_datadog_traces;
 #[path = "../perf/bodies_exposition.rs"]
 mod bodies_exposition;
 #[path = "../perf/bodies_firehose.rs"]
@@ -128,6 +130,8 @@ fn requests(key: &str) -> Vec<Body> {
                           Content-Encoding: snappy\r\nX-Prometheus-Remote-Write-Version: 2.0.0\r\n";
     let protobuf = "Content-Type: application/x-protobuf\r\n";
     let json = "Content-Type: application/json\r\n";
+    let msgpack = "Content-Type: application/msgpack\r\nDatadog-Meta-Lang: go\r\n\
+                   Datadog-Container-ID: c0ffee\r\n";
     let text = "Content-Type: text/plain; version=0.0.4\r\n";
     let mut requests = Vec::new();
     for (what, records) in [("small", 5), ("packed", 60), ("extent", 2000)] {
@@ -151,6 +155,11 @@ fn requests(key: &str) -> Vec<Body> {
                 protobuf,
                 bodies_datadog_metrics::sketches(7, 7, records),
             ),
+            ("/v0.3/traces", msgpack, bodies_datadog_traces::v04(7, records)),
+            ("/v0.4/traces", msgpack, bodies_datadog_traces::v04(7, records)),
+            ("/v0.5/traces", msgpack, bodies_datadog_traces::v05(7, records)),
+            ("/v0.7/traces", msgpack, bodies_datadog_traces::v07(7, records)),
+            ("/v0.4/traces", json, bodies_datadog_traces::json(7, records)),
             ("/firehose/logs", json, bodies_firehose::direct(7, records)),
             ("/firehose/logs", json, bodies_firehose::cloudwatch(7, records.max(50))),
             // One block each: a body that is cut is another matter.

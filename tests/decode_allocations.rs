@@ -3,6 +3,8 @@
 
 #[path = "../perf/bodies_datadog_metrics.rs"]
 mod bodies_datadog_metrics;
+#[path = "../perf/bodies_datadog_traces.rs"]
+mod bodies_datadog_traces;
 #[path = "../perf/bodies_exposition.rs"]
 mod bodies_exposition;
 #[path = "../perf/bodies_firehose.rs"]
@@ -208,6 +210,31 @@ fn datadog_metrics_allocate_nothing() {
     assert_steady(Route::DatadogSeriesV1, &series_1);
     assert_steady(Route::DatadogSeriesV2, &series_2);
     assert_steady(Route::DatadogSketches, &sketches);
+}
+
+/// Every version, JSON too, with damage that ends in faults and in rejects.
+#[test]
+fn datadog_traces_allocate_nothing_in_steady_state() {
+    use bodies_datadog_traces::{json, v04, v05, v07};
+    for (route, whole) in [
+        (Route::DatadogTracesV03, v04(1, 100)),
+        (Route::DatadogTracesV04, v04(1, 100)),
+        (Route::DatadogTracesV05, v05(1, 100)),
+        (Route::DatadogTracesV07, v07(1, 100)),
+        (Route::DatadogTracesV04, json(1, 100)),
+    ] {
+        let mut all = vec![whole.clone()];
+        for seed in 0..300 {
+            let mut random = Random::new(seed);
+            let mut body = whole.clone();
+            let place = random.below(body.len());
+            body[place] = random.draw() as u8;
+            all.push(body);
+        }
+        // Ids that are none.
+        all.push(b"[[{\"trace_id\":0},{\"span_id\":\"1\"}]]".to_vec());
+        assert_steady(route, &all);
+    }
 }
 
 #[test]

@@ -419,6 +419,11 @@ fn severities() {
         (r#"{"log":{"level":"fatal"}}"#, 21, "fatal"),
         (r#"{"level":30}"#, 9, "INFO"),
         (r#"{"level":"50"}"#, 17, "ERROR"),
+        (r#"{"level":30.0}"#, 9, "INFO"),
+        (r#"{"level":3e1}"#, 9, "INFO"),
+        (r#"{"level":30.5,"lvl":"warn"}"#, 13, "warn"),
+        (r#"{"level":1e300}"#, 0, ""),
+        (r#"{"severity_number":13.0}"#, 13, "WARN"),
         (r#"{"level":3}"#, 17, "ERROR"),
         (r#"{"level":"notice"}"#, 10, "notice"),
         (r#"{"level":"loud"}"#, 0, "loud"),
@@ -585,6 +590,9 @@ fn fields_around_a_batch_belong_to_its_records() {
     // No batch: several arrays, or no objects in it.
     assert_eq!(rows_as("", br#"{"logs":[{"msg":"a"}],"tags":["x"]}"#).len(), 1);
     assert_eq!(rows_as("", br#"{"message":"m","logs":["a","b"]}"#)[0].body, "m");
+    // Texts are messages, as they are in an array.
+    let rows = rows_as("", br#"{"logs":["a",{"msg":"b"}]}"#);
+    assert_eq!([&rows[0].body, &rows[1].body], ["a", "b"]);
 }
 
 // ── What is broken ────────────────────────────────────────────────────────────────────────────

@@ -3,6 +3,9 @@ pub mod datadog {
     pub mod agentpayload {
         include!("datadog.agentpayload.rs");
     }
+    pub mod trace {
+        include!("datadog.trace.rs");
+    }
 }
 pub mod io {
     pub mod prometheus {

@@ -139,6 +139,14 @@ fn requests(page: &mut Page, status: &Status) {
     for (path, count) in paths {
         page.sample("inrush_unknown_paths_total", &[("path", &path)], count);
     }
+    let firehose_metrics: u64 =
+        status.shards.iter().map(|shard| shard.firehose_metrics.value()).sum();
+    page.family(
+        "inrush_firehose_metrics_total",
+        "counter",
+        "Metrics of CloudWatch metric streams that came for logs, and are kept as such.",
+    );
+    page.sample("inrush_firehose_metrics_total", &[], firehose_metrics);
     page.family("inrush_refusals_total", "counter", "Requests not taken, by endpoint and cause.");
     let mut refusals = std::collections::BTreeMap::new();
     for counters in &status.shards {

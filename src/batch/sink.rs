@@ -78,6 +78,8 @@ pub enum RejectCause {
     SketchCountNegative,
     /// A Datadog distribution of the form that Agents sent before sketches.
     DistributionNotTaken,
+    /// Datadog traces of another form than tracer payloads.
+    TracesNotTaken,
 }
 
 impl RejectCause {
@@ -120,6 +122,9 @@ impl RejectCause {
             Self::SketchKeyOutOfRange => "a sketch has a key that stands for no value",
             Self::SketchCountNegative => "a sketch has a negative count",
             Self::DistributionNotTaken => "a distribution is not a sketch; only sketches are taken",
+            Self::TracesNotTaken => {
+                "traces of an Agent are not tracer payloads; only those are taken"
+            }
         }
     }
 }

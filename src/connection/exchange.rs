@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use crate::envelope::Route;
 use crate::http::http1::reply::ReplyTo;
-use crate::limits::PIPELINE_COUNT_MAX;
+use crate::limits::{FIREHOSE_REQUEST_ID_SIZE_MAX, PIPELINE_COUNT_MAX};
 use crate::outcome::{Cause, RequestEcho};
 use crate::route::Endpoint;
 
@@ -38,7 +38,7 @@ pub struct Exchange {
     grpc: bool,
     remote_write_2: bool,
     origin: Echoed<120>,
-    firehose_request_id: Echoed<64>,
+    firehose_request_id: Echoed<FIREHOSE_REQUEST_ID_SIZE_MAX>,
     pub reply_to: ReplyTo,
     cause: Option<Cause>,
     /// Records that were kept of a body that was then refused.
@@ -77,6 +77,13 @@ impl Exchange {
     /// The reply will tell how much of a refused body was kept.
     pub const fn note_kept(&mut self, kept: u64) {
         self.kept = kept;
+    }
+
+    /// The id that the body of a Firehose request says; that of the head counts before it.
+    pub fn note_firehose_request_id(&mut self, id: &[u8]) {
+        if self.firehose_request_id.length.is_none() && !id.is_empty() {
+            self.firehose_request_id = Echoed::new(Some(id));
+        }
     }
 
     pub fn echo(&self, now_millis: u64) -> RequestEcho<'_> {
@@ -127,21 +134,27 @@ impl Pipeline {
         self.first + self.exchanges.len() as u64 - 1
     }
 
+    fn find(&mut self, sequence: u64) -> Option<&mut Exchange> {
+        let index = sequence.checked_sub(self.first)?;
+        self.exchanges.get_mut(usize::try_from(index).ok()?)
+    }
+
     pub fn settle(&mut self, sequence: u64, cause: Cause) {
-        let exchange = sequence
-            .checked_sub(self.first)
-            .and_then(|index| self.exchanges.get_mut(usize::try_from(index).ok()?));
-        if let Some(exchange) = exchange {
+        if let Some(exchange) = self.find(sequence) {
             exchange.cause = Some(cause);
+        }
+    }
+
+    /// The id that the body of a Firehose request says.
+    pub fn note_firehose_request_id(&mut self, sequence: u64, id: &[u8]) {
+        if let Some(exchange) = self.find(sequence) {
+            exchange.note_firehose_request_id(id);
         }
     }
 
     /// The reply will tell how much of a refused body was kept.
     pub fn note_kept(&mut self, sequence: u64, kept: u64) {
-        let exchange = sequence
-            .checked_sub(self.first)
-            .and_then(|index| self.exchanges.get_mut(usize::try_from(index).ok()?));
-        if let Some(exchange) = exchange {
+        if let Some(exchange) = self.find(sequence) {
             exchange.kept = kept;
         }
     }

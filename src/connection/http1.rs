@@ -126,7 +126,7 @@ impl Connection {
         let selected = route::select(head);
         let endpoint = selected.ok();
         let now_millis = context.now.wall_nanos / 1_000_000;
-        let echo = RequestEcho::new(head, endpoint, now_millis);
+        let echo = RequestEcho::new(head, selected, now_millis);
         let reply_to = ReplyTo {
             version: head.version,
             head_only: head.method == Method::Head,
@@ -155,7 +155,7 @@ impl Connection {
                 return self.refuse(sequence, ingested, cause, framing, rest, context);
             }
         };
-        if selected == Err(RouteError::NotFound) {
+        if let Err(RouteError::NotFound { .. }) = selected {
             context.counters.count_unknown_path(head.path);
         }
         let admitted = match selected {
@@ -350,6 +350,10 @@ impl Connection {
         taken: Taken,
         context: &mut Context<'_>,
     ) {
+        if let Some(told) = context.ingest.firehose_told(admission.route) {
+            context.counters.firehose_metrics.add_own(told.metric_count);
+            self.pipeline.note_firehose_request_id(sequence, &told.request_id);
+        }
         match hand_over(sequence, admission, taken, None, context) {
             HandedOver::Waits => {}
             HandedOver::Refused(cause) => self.pipeline.settle(sequence, cause),

@@ -302,14 +302,14 @@ impl Http2 {
         let Head { head, length } = head;
         let selected = route::select(head);
         let endpoint = selected.ok();
-        let echo = RequestEcho::new(head, endpoint, context.now.wall_nanos / 1_000_000);
+        let echo = RequestEcho::new(head, selected, context.now.wall_nanos / 1_000_000);
         let head_only = head.method == crate::http::Method::Head;
         let route = match endpoint {
             Some(Endpoint::Ingest(route)) => Some(route),
             _ => None,
         };
         context.counters.requests[crate::counters::endpoint_index(route)].add_own(1);
-        if selected == Err(RouteError::NotFound) {
+        if let Err(RouteError::NotFound { .. }) = selected {
             context.counters.count_unknown_path(head.path);
         }
         let framing = match *length {
@@ -536,6 +536,7 @@ impl Http2 {
         };
         let arrival = context.now.wall_nanos;
         let taken = context.ingest.take_slice(&admission, content, arrival, context.pool);
+        self.note_firehose(id, admission.route, context);
         let handed = hand_over(u64::from(id), admission, taken, deadline, context);
         self.handle_handed(id, handed, wire, context);
     }
@@ -556,6 +557,7 @@ impl Http2 {
         }
         let arrival = context.now.wall_nanos;
         let taken = context.ingest.take_entry(&admission, buffer, arrival, context.pool);
+        self.note_firehose(id, admission.route, context);
         self.spare = Some(collected);
         // Whoever waits for memory waits for this one's: it is not for nothing.
         for stream in &mut self.streams {
@@ -565,6 +567,15 @@ impl Http2 {
         }
         let handed = hand_over(u64::from(id), admission, taken, deadline, context);
         self.handle_handed(id, handed, wire, context);
+    }
+
+    fn note_firehose(&mut self, id: u32, route: Route, context: &Context<'_>) {
+        if let Some(told) = context.ingest.firehose_told(route)
+            && let Some(place) = self.find(id)
+        {
+            context.counters.firehose_metrics.add_own(told.metric_count);
+            self.streams[place].exchange.note_firehose_request_id(&told.request_id);
+        }
     }
 
     fn handle_handed(
@@ -674,6 +685,14 @@ impl Http2 {
     }
 
     // ── Answers ───────────────────────────────────────────────────────────────────────────────
+
+    /// What a body said that a thread beside the shard has read.
+    pub fn note_body_request_id(&mut self, sequence: u64, text: &[u8]) {
+        let place = u32::try_from(sequence).ok().and_then(|id| self.find(id));
+        if let Some(place) = place {
+            self.streams[place].exchange.note_firehose_request_id(text);
+        }
+    }
 
     /// The answer to a request that waited.
     pub fn settle(&mut self, sequence: u64, cause: Cause) {

@@ -383,6 +383,14 @@ impl Connection {
         }
     }
 
+    /// The id that the body of a Firehose request says, where a thread beside the shard has read it.
+    pub fn note_firehose_request_id(&mut self, sequence: u64, id: &[u8]) {
+        match &mut self.phase {
+            Phase::Http2 { http2 } => http2.note_body_request_id(sequence, id),
+            _ => self.pipeline.note_firehose_request_id(sequence, id),
+        }
+    }
+
     /// The request's commit is durable, or it was refused after its body.
     pub fn handle_outcome(&mut self, sequence: u64, cause: Cause) {
         if let Phase::Http2 { http2 } = &mut self.phase {

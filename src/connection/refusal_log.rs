@@ -5,6 +5,7 @@ use crate::decode::Verdict;
 use crate::envelope::Route;
 use crate::outcome::Cause;
 use crate::ring::clock::Now;
+use crate::route::RouteError;
 use crate::tls::TlsFault;
 
 const INTERVAL_NANOS: u64 = 10_000_000_000;
@@ -69,6 +70,12 @@ impl RefusalLog {
     #[cold]
     pub fn note(&mut self, route: Option<Route>, cause: &Cause, now: Now) {
         let label = cause.metric_label();
+        if let Cause::Route(RouteError::NotFound { route: Some(route) }) = cause
+            && route.is_of_tracers()
+        {
+            // What tracers ask for at every start is nobody's mistake; it is counted by path.
+            return tracing::debug!(target: "refused", route = route.path(), cause = label);
+        }
         let Some(before) = self.due(label, now) else { return };
         let route = route.map_or("other", Route::path);
         match cause {

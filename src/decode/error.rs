@@ -5,8 +5,6 @@ use std::fmt;
 /// The fault itself; one variant for each thing a sender can get wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Fault {
-    /// No decoder for this route in this version.
-    RouteNotDecodable,
     /// Protobuf: the message ends inside a field.
     Truncated,
     /// Protobuf: a varint of more than ten bytes, or one past 64 bits.
@@ -117,7 +115,6 @@ impl Fault {
     /// The fault in words, without place.
     pub const fn message(self) -> &'static str {
         match self {
-            Self::RouteNotDecodable => "this endpoint has no decoder in this version",
             Self::Truncated => "the message ends inside a field",
             Self::VarintOverlong => "a varint is longer than ten bytes or exceeds 64 bits",
             Self::LengthPastEnd => "a length reaches past the end of its message",

@@ -106,30 +106,6 @@ pub struct Scratch {
     pub firehose: firehose::Scratch,
 }
 
-/// Whether this version can decode the route; the others are answered with 501.
-pub const fn is_decodable(route: Route) -> bool {
-    matches!(
-        route,
-        Route::RemoteWrite
-            | Route::ImportPrometheus
-            | Route::OtlpLogs
-            | Route::OtlpTraces
-            | Route::OtlpMetrics
-            | Route::OtlpGrpcLogs
-            | Route::OtlpGrpcTraces
-            | Route::OtlpGrpcMetrics
-            | Route::JsonLogs
-            | Route::DatadogSeriesV1
-            | Route::DatadogSeriesV2
-            | Route::DatadogSketches
-            | Route::DatadogTracesV03
-            | Route::DatadogTracesV04
-            | Route::DatadogTracesV05
-            | Route::DatadogTracesV07
-            | Route::Firehose
-    )
-}
-
 /// Walks the whole payload and pushes every record. An error refuses the body as a whole; what was
 /// pushed before it must then be thrown away by the sink's owner.
 pub fn decode<S: RecordSink>(
@@ -158,11 +134,11 @@ pub fn decode<S: RecordSink>(
         Route::DatadogTracesV03
         | Route::DatadogTracesV04
         | Route::DatadogTracesV05
-        | Route::DatadogTracesV07 => {
+        | Route::DatadogTracesV07
+        | Route::DatadogAgentTraces => {
             datadog_traces::decode(envelope, payload, &mut scratch.datadog_traces, sink)
         }
         Route::Firehose => firehose::decode(envelope, payload, &mut scratch.firehose, sink),
-        _ => Err(DecodeError::at(Fault::RouteNotDecodable, 0)),
     }
 }
 

@@ -22,7 +22,7 @@ use crate::batch::{RecordSink, Validating};
 use crate::buffer::{AlignedBuffer, Pool, PoolError};
 use crate::content::{self, Arena, ContentError};
 use crate::counters::TenantCounters;
-use crate::decode::{self, DecodeError, Fault, Verdict};
+use crate::decode::{self, DecodeError, Fault, Verdict, firehose};
 use crate::envelope::{Coding, Codings, Envelope, FieldId, RequestFields, Route};
 use crate::http::head::RequestHead;
 use crate::http::http1::framing::BodyFraming;
@@ -248,6 +248,11 @@ impl Ingest {
         &self.envelope
     }
 
+    /// What the last body, if it was one of Firehose, told besides its records.
+    pub fn firehose_told(&self, route: Route) -> Option<&firehose::Told> {
+        (route == Route::Firehose).then_some(&self.decode_scratch.firehose.told)
+    }
+
     /// Takes a body that came whole with its head.
     pub fn take_slice(
         &mut self,
@@ -365,9 +370,6 @@ impl Ingest {
 
 /// What `inrush check` asks of a head too: all that head and route alone decide about a body.
 pub fn check_head(head: &RequestHead<'_>, route: Route) -> Result<Codings, Cause> {
-    if !decode::is_decodable(route) {
-        return Err(Cause::NotImplemented);
-    }
     route::media_type(route, &head.fields).map_err(Cause::Media)?;
     route::codings(route, &head.fields).map_err(Cause::Coding)
 }
@@ -375,10 +377,14 @@ pub fn check_head(head: &RequestHead<'_>, route: Route) -> Result<Codings, Cause
 /// Appends the parts of a head that decoders may look at.
 pub fn keep_fields(head: &RequestHead<'_>, route: Route, into: &mut Vec<u8>) -> Result<(), Cause> {
     for &(name, id) in FieldId::kept_headers(route) {
-        if let Some(value) = head.fields.last(name)
-            && !RequestFields::push(into, id, value)
-        {
-            return Err(Cause::RequestFieldsTooLarge);
+        // Agents that forward JSON put their user's media type beside their own: the decoder chooses.
+        let are_all_kept = (route, id) == (Route::JsonLogs, FieldId::ContentType);
+        let last = head.fields.last(name).filter(|_| !are_all_kept);
+        let all = head.fields.all(name).filter(|_| are_all_kept);
+        for value in all.chain(last) {
+            if !RequestFields::push(into, id, value) {
+                return Err(Cause::RequestFieldsTooLarge);
+            }
         }
     }
     if route == Route::ImportPrometheus {
@@ -432,6 +438,7 @@ fn validate(
     arena: &mut Arena,
     scratch: &mut decode::Scratch,
 ) -> Result<Verdict, Refusal> {
+    scratch.firehose.told.clear();
     let envelope = parse_envelope(envelope).ok_or(Refusal::Cause(Cause::Internal))?;
     walk(&envelope, body, limit, arena, scratch, &mut Validating)
 }

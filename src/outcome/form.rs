@@ -37,8 +37,14 @@ impl Form {
     pub(super) fn of(request: &RequestEcho<'_>, cause: &Cause) -> Self {
         let route = match (request.endpoint, *cause) {
             (Some(Endpoint::Ingest(route)), _)
-            | (_, Cause::Route(RouteError::GrpcNeedsHttp2 { route }))
-            | (_, Cause::Route(RouteError::MethodNotAllowed { route: Some(route), .. })) => route,
+            | (
+                _,
+                Cause::Route(
+                    RouteError::GrpcNeedsHttp2 { route }
+                    | RouteError::MethodNotAllowed { route: Some(route), .. }
+                    | RouteError::NotFound { route: Some(route) },
+                ),
+            ) => route,
             (Some(Endpoint::DatadogValidate | Endpoint::Unkept(_)), _) => return Self::Datadog,
             _ => return Self::Text,
         };

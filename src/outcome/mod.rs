@@ -4,7 +4,7 @@
 //! error form, because its senders read it:
 //!
 //! ```text
-//! remote write, exposition, no endpoint   text
+//! remote write, exposition, no endpoint   text, but JSON where the path is one of Datadog's
 //! OTLP                                    google.rpc.Status, protobuf or JSON as the request was
 //! gRPC                                    trailers: grpc-status, grpc-message, google.rpc.Status
 //! Datadog                                 {"errors":["…"]}
@@ -63,8 +63,6 @@ pub enum Cause {
     PayloadTooLarge,
     Content(ContentError),
     Decode(DecodeError),
-    /// A known route without a decoder in this version.
-    NotImplemented,
     /// No room at the moment; the sender may try again after so many seconds.
     Overloaded {
         retry_after_seconds: u32,
@@ -97,7 +95,7 @@ pub struct RequestEcho<'a> {
     pub origin: Option<&'a [u8]>,
     /// `Access-Control-Request-Headers` of a preflight.
     pub requested_headers: Option<&'a [u8]>,
-    /// `X-Amz-Firehose-Request-Id`
+    /// `X-Amz-Firehose-Request-Id`, else what the body says.
     pub firehose_request_id: Option<&'a [u8]>,
     /// Now, in milliseconds since the Unix epoch: Firehose wants it back.
     pub now_millis: u64,
@@ -110,10 +108,15 @@ pub struct RequestEcho<'a> {
 }
 
 impl<'a> RequestEcho<'a> {
-    /// What the head itself tells; `endpoint` as `route::select` found it.
+    /// What the head itself tells; `selected` as `route::select` found it.
     #[must_use]
-    pub fn new(head: &RequestHead<'a>, endpoint: Option<Endpoint>, now_millis: u64) -> Self {
+    pub fn new(
+        head: &RequestHead<'a>,
+        selected: Result<Endpoint, RouteError>,
+        now_millis: u64,
+    ) -> Self {
         let fields = &head.fields;
+        let endpoint = selected.ok();
         Self {
             endpoint,
             json: match endpoint {
@@ -127,9 +130,10 @@ impl<'a> RequestEcho<'a> {
                 Some(Endpoint::Preflight) => fields.first("access-control-request-headers"),
                 _ => None,
             },
-            firehose_request_id: match endpoint {
-                Some(Endpoint::Ingest(Route::Firehose)) => {
-                    fields.first("x-amz-firehose-request-id")
+            firehose_request_id: match selected {
+                Ok(Endpoint::Ingest(Route::Firehose))
+                | Err(RouteError::MethodNotAllowed { route: Some(Route::Firehose), .. }) => {
+                    fields.first("x-amz-firehose-request-id").filter(|id| !id.is_empty())
                 }
                 _ => None,
             },
@@ -238,7 +242,7 @@ fn status(request: &RequestEcho<'_>, cause: &Cause) -> u16 {
             HeadError::ExpectationUnknown => 417,
             _ => 400,
         },
-        Cause::Route(RouteError::NotFound) => 404,
+        Cause::Route(RouteError::NotFound { .. }) => 404,
         Cause::Route(RouteError::MethodNotAllowed { .. }) => 405,
         Cause::Coding(_) => match route {
             // Agents retry a 415 for ever and drop on 400.
@@ -256,9 +260,7 @@ fn status(request: &RequestEcho<'_>, cause: &Cause) -> u16 {
             Some(Route::RemoteWrite) => 400,
             _ => 413,
         },
-        Cause::Decode(DecodeError { fault: Fault::RouteNotDecodable, .. })
-        | Cause::NotImplemented
-        | Cause::Route(RouteError::GrpcNeedsHttp2 { .. }) => 501,
+        Cause::Route(RouteError::GrpcNeedsHttp2 { .. }) => 501,
         Cause::Decode(DecodeError { fault: Fault::MediaTypeWrong, .. }) => 415,
         Cause::Chunk(_) | Cause::Content(_) | Cause::Decode(_) => 400,
         Cause::BodyTimeout | Cause::HeadTimeout => 408,
@@ -428,10 +430,6 @@ fn describe(request: &RequestEcho<'_>, cause: &Cause, text: &mut Text) {
         }
         Cause::Content(error) => describe_content(*error, text),
         Cause::Decode(error) => write!(text, "{error}"),
-        Cause::NotImplemented => match request.route() {
-            Some(route) => write!(text, "{} is not implemented in this version", route.path()),
-            None => text.write_str("not implemented in this version"),
-        },
         Cause::Overloaded { .. } => text.write_str("the server is overloaded; try again"),
         Cause::JournalFull => text.write_str("the journal is full; try again"),
         Cause::JournalPoisoned => text.write_str("the journal cannot be written; try again"),
@@ -500,7 +498,7 @@ impl Cause {
             }
             Self::Head(_) => "head",
             Self::Chunk(_) => "chunked",
-            Self::Route(RouteError::NotFound) => "not_found",
+            Self::Route(RouteError::NotFound { .. }) => "not_found",
             Self::Route(RouteError::MethodNotAllowed { .. }) => "method",
             Self::Route(RouteError::GrpcNeedsHttp2 { .. }) => "grpc_needs_http2",
             Self::Coding(_) => "content_coding",
@@ -513,7 +511,6 @@ impl Cause {
             }
             Self::Content(_) => "content",
             Self::Decode(_) => "decode",
-            Self::NotImplemented => "not_implemented",
             Self::Overloaded { .. } => "overloaded",
             Self::JournalFull => "journal_full",
             Self::JournalPoisoned => "journal_poisoned",

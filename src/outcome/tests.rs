@@ -56,7 +56,7 @@ fn refusals() -> Vec<(Cause, [u16; 12])> {
         (Cause::Head(HeadError::VersionUnsupported), all(505)),
         (Cause::Chunk(ChunkError::SizeInvalid), all(400)),
         (Cause::Chunk(ChunkError::FramingOverLimit), all(400)),
-        (Cause::Route(RouteError::NotFound), all(404)),
+        (Cause::Route(RouteError::NotFound { route: None }), all(404)),
         (Cause::Coding(CodingError::Unsupported), coding),
         (Cause::Coding(CodingError::CountOverLimit), coding),
         (Cause::Media(MediaError::Unsupported), all(415)),
@@ -72,9 +72,7 @@ fn refusals() -> Vec<(Cause, [u16; 12])> {
         (Cause::Content(ContentError::WindowOverLimit), all(400)),
         (Cause::Content(ContentError::DictionaryNeeded), all(400)),
         (Cause::Decode(decode_error()), all(400)),
-        (Cause::Decode(DecodeError::at(Fault::RouteNotDecodable, 0)), all(501)),
         (Cause::Decode(DecodeError::at(Fault::MediaTypeWrong, 0)), all(415)),
-        (Cause::NotImplemented, all(501)),
         (Cause::Overloaded { retry_after_seconds: 2 }, all(503)),
         (Cause::JournalFull, all(503)),
         (Cause::JournalPoisoned, all(503)),
@@ -162,7 +160,48 @@ fn every_label_is_one_word_of_its_own_kind() {
             label.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_' || byte == b'2')
         );
     }
-    assert_eq!(labels.len(), 21, "{labels:?}");
+    assert_eq!(labels.len(), 20, "{labels:?}");
+}
+
+/// Where no endpoint takes a request, its path tells who asks: datadogpy raises another error than its
+/// own for what is not JSON.
+#[test]
+fn a_refusal_without_an_endpoint_has_the_form_of_those_who_ask() {
+    const TEXT: &str = "text/plain; charset=utf-8";
+    const JSON: &str = "application/json";
+    let allow = "POST, OPTIONS";
+    for (route, content_type, not_found, not_allowed) in [
+        (None, TEXT, "there is no such endpoint\n", "the endpoint does not take this method\n"),
+        (
+            Some(Route::RemoteWrite),
+            TEXT,
+            "there is no such endpoint\n",
+            "the endpoint does not take this method\n",
+        ),
+        (
+            Some(Route::DatadogSeriesV1),
+            JSON,
+            "{\"errors\":[\"there is no such endpoint\"]}",
+            "{\"errors\":[\"the endpoint does not take this method\"]}",
+        ),
+        (
+            Some(Route::JsonLogs),
+            JSON,
+            "{\"error\":\"there is no such endpoint\"}",
+            "{\"error\":\"the endpoint does not take this method\"}",
+        ),
+    ] {
+        let reply = rendered(&echo(None), Cause::Route(RouteError::NotFound { route }));
+        assert_eq!((reply.status, reply.content_type), (404, Some(content_type)), "{route:?}");
+        assert_eq!(body(&reply), not_found);
+        let cause = Cause::Route(RouteError::MethodNotAllowed { allow, route });
+        let reply = rendered(&echo(None), cause);
+        assert_eq!((reply.status, reply.content_type), (405, Some(content_type)), "{route:?}");
+        assert_eq!(
+            (body(&reply).as_str(), reply.field("allow")),
+            (not_allowed, Some(Value::Static(allow)))
+        );
+    }
 }
 
 // ── Success ───────────────────────────────────────────────────────────────────────────────────
@@ -477,11 +516,6 @@ fn texts_say_what_is_wrong_and_what_would_be_right() {
             Route::RemoteWrite,
             Cause::PayloadTooLarge,
             "the decompressed body is larger than 33554432 bytes\n",
-        ),
-        (
-            Route::ImportPrometheus,
-            Cause::NotImplemented,
-            "/api/v1/import/prometheus is not implemented in this version\n",
         ),
         (
             Route::RemoteWrite,

@@ -11,7 +11,7 @@ use super::mailbox::Sender;
 use crate::buffer::AlignedBuffer;
 use crate::connection::LargeJob;
 use crate::content::Arena;
-use crate::decode::{self, Verdict};
+use crate::decode::{self, Verdict, firehose};
 use crate::ingest::validate_large;
 use crate::limits::LARGE_BODY;
 use crate::outcome::Cause;
@@ -28,6 +28,8 @@ struct Job {
 pub struct LargeDone {
     pub job: LargeJob,
     pub result: Result<Verdict, Cause>,
+    /// What a body of Firehose told besides.
+    pub told: firehose::Told,
 }
 
 #[derive(Clone)]
@@ -70,7 +72,8 @@ fn run(jobs: &Mutex<Receiver<Job>>) {
         let Ok(Job { large, shard }) = job else { return };
         let result = validate_large(&large.entry, large.envelope_length, &mut arena, &mut scratch);
         arena.shrink_to(LARGE_BODY);
-        let mut message = Message::Large(LargeDone { job: large, result });
+        let told = scratch.firehose.told.clone();
+        let mut message = Message::Large(LargeDone { job: large, result, told });
         // The shard empties its mailbox every turn; only its end makes this fail for good.
         for _ in 0..1000 {
             match shard.try_send(message) {

@@ -552,6 +552,10 @@ impl<R: Ring> Shard<R> {
         self.large_pending -= 1;
         let LargeJob { connection, sequence, entry, envelope_length, deadline_nanos, mut records } =
             done.job;
+        self.counters.firehose_metrics.add_own(done.told.metric_count);
+        if let Some(connection) = self.table.find(connection) {
+            connection.note_firehose_request_id(sequence, &done.told.request_id);
+        }
         let taken = match done.result {
             Ok(_) if deadline_nanos.is_some_and(|deadline| deadline <= now.monotonic_nanos) => {
                 self.pool.release(entry);

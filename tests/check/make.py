@@ -108,6 +108,7 @@ WRITE, LOGS, TRACES, METRICS, JSON = "/api/v1/write", "/v1/logs", "/v1/traces", 
 IMPORT = "/api/v1/import/prometheus"
 SERIES_1, SERIES_2, SKETCHES = "/datadog/api/v1/series", "/datadog/api/v2/series", "/datadog/api/beta/sketches"
 FIREHOSE = "/firehose/logs"
+TRACES_4, TRACES_5, TRACES_7, AGENT = "/v0.4/traces", "/v0.5/traces", "/v0.7/traces", "/api/v0.2/traces"
 block = (VECTORS / "prometheus-2.42-samples.snappy").read_bytes()
 write = unsnappy(block)
 zipped_logs = (VECTORS / "opentelemetry-python-logs.protobuf.gz").read_bytes()
@@ -175,6 +176,16 @@ def delivery(*records):
     return json.dumps({"requestId": "ed4acda5", "timestamp": 1795435200000, "records": records}).replace(", \"records\"", ",\"records\"").encode()
 
 
+v04 = (VECTORS / "ddtrace-python-v0.4.msgpack").read_bytes()
+v05 = (VECTORS / "ddtrace-python-v0.5.msgpack").read_bytes()
+node = (VECTORS / "dd-trace-js-v0.4.msgpack").read_bytes()
+one_span = {"service": "shop", "name": "web.request", "resource": "GET /", "trace_id": 11, "span_id": 12, "parent_id": 0, "start": 1700000000000000000, "duration": 250000, "error": 0}
+spans_json = json.dumps([[one_span], [one_span | {"span_id": 13, "metrics": {"rows": 2.5}}]]).encode()
+# AgentPayload { tracerPayloads { chunks { spans } } }
+agent_spans = [field(1, "shop") + field(2, "web.request") + field(4, 11) + field(5, n) for n in (12, 0)]
+agent = field(5, field(2, "go") + field(6, b"".join(field(3, span) for span in agent_spans)))
+
+
 exposition = (
     b"# HELP http_requests_total Requests.\n# TYPE http_requests_total counter\n"
     b'http_requests_total{method="GET",code="200"} 1027 1700000000123\n'
@@ -239,6 +250,22 @@ CAPTURES = {
     "firehose-gzip-cut-off": (delivery(zip_(subscription)[:-9], subscription), FIREHOSE, []),
     "firehose-json-cut-off": (delivery(subscription[:-30]), FIREHOSE, []),
     "firehose-control-message": (delivery(zip_(control)), FIREHOSE, []),
+    "firehose-to-json-logs": (delivery(subscription, subscription), JSON, []),
+    # Datadog traces.
+    "traces-4-cut-off": (v04[:-300], TRACES_4, []),
+    "traces-4-to-5": (v04, TRACES_5, []),
+    "traces-5-to-4": (v05, TRACES_4, []),
+    "traces-4-to-7": (node, TRACES_7, []),
+    "traces-5-text-past-end": (damaged(v05, b"\x9c\x01\x02", b"\x9c\x01\x7e"), TRACES_5, []),
+    "traces-4-name-is-number": (damaged(node, b"\xa4name\xab", b"\xa4name\x2b"), TRACES_4, []),
+    "traces-json-metric-is-text": (damaged(spans_json, b"2.5", b'"many"'), TRACES_4, []),
+    "traces-json-without-ids": (damaged(spans_json, b'"span_id": 13', b'"span_id": 0'), TRACES_4, []),
+    "traces-json-comma": (spans_json[:-1] + b",]", TRACES_4, []),
+    "traces-json-to-5": (spans_json, TRACES_5, []),
+    "traces-agent-without-ids": (agent, AGENT, []),
+    "traces-agent-cut-off": (agent[:-3], AGENT, []),
+    "traces-agent-to-4": (agent, TRACES_4, []),
+    "traces-4-to-agent": (v04, AGENT, []),
     # Exposition.
     "exposition-quote-missing": (exposition + b'http_requests_total{method="PUT,code="500"} 1\nup 1\n', IMPORT, []),
     "exposition-words": (exposition + b"Internal Server Error\nerrors_total\nerrors_total many\n", IMPORT, []),

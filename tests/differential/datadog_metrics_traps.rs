@@ -113,6 +113,9 @@ fn times_are_seconds_with_fractions_and_arrival_where_there_is_none() {
     );
     let one = v1("", r#"[{"value":1},{"value":2,"timestamp":7}]"#);
     assert_eq!(one.samples, [sample(ARRIVAL, 1.0, 0), sample(7 * SECOND, 2.0, 0)]);
+    // Clients write `null` for what they leave out.
+    let one = v1("", r#"[[null,1],{"value":2,"timestamp":null}]"#);
+    assert_eq!(one.samples, [sample(ARRIVAL, 1.0, 0), sample(ARRIVAL, 2.0, 0)]);
 }
 
 /// What is at stake: counters of bytes that lose their last digits.

@@ -1,4 +1,7 @@
-//! Datadog traces against typed `rmp-serde`, and the JSON form against `serde_json`.
+//! Datadog traces against typed `rmp-serde`, the JSON form against `serde_json`, an Agent's against `prost`.
+
+#[path = "datadog_agent.rs"]
+mod agent;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -68,7 +71,8 @@ impl<'de> Deserialize<'de> for Bin {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 struct Typed {
-    r#type: u8,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    r#type: Option<u8>,
     #[serde(skip_serializing_if = "Option::is_none")]
     string_value: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -191,17 +195,29 @@ fn texts(random: &mut Random, keys: &[&str]) -> BTreeMap<String, String> {
         .collect()
 }
 
+/// What a value is meant to be, and how its tracer writes it: the one member, the one member unless it
+/// is false or zero, every member, or the member without a type.
 fn typed(random: &mut Random, depth: usize) -> Typed {
-    let mut value = Typed { r#type: random.below(5) as u8, ..Typed::default() };
-    match value.r#type {
-        0 => value.string_value = Some(random.hex(5)),
-        1 => value.bool_value = Some(random.below(2) == 1),
+    let kind = random.below(if depth < 3 { 5 } else { 4 }) as u8;
+    let way = random.below(4);
+    let mut value = Typed { r#type: (way != 3).then_some(kind), ..Typed::default() };
+    let is_small = random.below(3) == 0;
+    let mut put = |kind: u8, random: &mut Random| match kind {
+        0 => value.string_value = Some(if is_small { String::new() } else { random.hex(5) }),
+        1 => value.bool_value = Some(!is_small),
+        2 if is_small => value.int_value = Some(0),
         2 => value.int_value = Some(random.draw().cast_signed() >> random.below(64)),
-        4 if depth < 3 => {
-            let values = (0..random.below(3)).map(|_| typed(random, depth + 1)).collect();
+        3 => value.double_value = Some(if is_small { Number(0.0) } else { number(random) }),
+        _ => {
+            let count = if is_small { 0 } else { random.below(3) };
+            let values = (0..count).map(|_| typed(random, depth + 1)).collect();
             value.array_value = Some(TypedArray { values });
         }
-        _ => value.double_value = Some(number(random)),
+    };
+    match way {
+        1 if is_small => {}
+        2 => (0..5).for_each(|kind| put(kind, random)),
+        _ => put(kind, random),
     }
     value
 }
@@ -395,16 +411,26 @@ fn said(text: impl Into<String>) -> String {
     format!("{:?}", OwnedValue::Text(text.into()))
 }
 
+/// The page's rule: the type names the member; one that its tracer left out is false, zero or nothing.
 fn said_typed(value: &Typed) -> OwnedValue {
-    if let Some(array) = &value.array_value {
-        return OwnedValue::Array(array.values.iter().map(said_typed).collect());
-    }
-    match (&value.string_value, value.bool_value, value.int_value, value.double_value) {
-        (Some(text), ..) => OwnedValue::Text(text.clone()),
-        (_, Some(bool), ..) => OwnedValue::Bool(bool),
-        (_, _, Some(int), _) => OwnedValue::Int(int),
-        (.., Some(double)) => OwnedValue::Double(Bits::from(double.0)),
-        _ => OwnedValue::Empty,
+    let array = |array: &TypedArray| array.values.iter().map(said_typed).collect();
+    let double = |number: Number| OwnedValue::Double(Bits::from(number.0));
+    match value.r#type {
+        Some(0) => OwnedValue::Text(value.string_value.clone().unwrap_or_default()),
+        Some(1) => OwnedValue::Bool(value.bool_value.unwrap_or_default()),
+        Some(2) => OwnedValue::Int(value.int_value.unwrap_or_default()),
+        Some(3) => double(value.double_value.unwrap_or(Number(0.0))),
+        Some(4) => OwnedValue::Array(value.array_value.as_ref().map(array).unwrap_or_default()),
+        Some(other) => panic!("nobody writes type {other}"),
+        // One member, as it is.
+        None => {
+            let text = value.string_value.clone().map(OwnedValue::Text);
+            text.or(value.bool_value.map(OwnedValue::Bool))
+                .or(value.int_value.map(OwnedValue::Int))
+                .or(value.double_value.map(double))
+                .or(value.array_value.as_ref().map(|value| OwnedValue::Array(array(value))))
+                .unwrap_or(OwnedValue::Empty)
+        }
     }
 }
 
@@ -488,7 +514,7 @@ fn check_span(ours: &SpanRecord, span: &Span, chunk: &Chunk, context: &str) {
 }
 
 /// Compares everything that was said; the number of spans is the answer.
-fn check(records: &[Record], payload: &Payload, context: &str) -> usize {
+fn check(records: &[Record], payloads: &[Payload], context: &str) -> usize {
     let mut resource = Named::new();
     let mut ours = Vec::new();
     for record in records {
@@ -499,12 +525,15 @@ fn check(records: &[Record], payload: &Payload, context: &str) -> usize {
             other => panic!("{other:?}, {context}"),
         }
     }
-    let theirs =
-        payload.chunks.iter().flat_map(|chunk| chunk.spans.iter().map(move |span| (span, chunk)));
-    let theirs: Vec<_> =
-        theirs.filter(|(span, _)| span.trace_id != 0 && span.span_id != 0).collect();
+    let mut theirs = Vec::new();
+    for payload in payloads {
+        for chunk in &payload.chunks {
+            let spans = chunk.spans.iter().filter(|span| span.trace_id != 0 && span.span_id != 0);
+            theirs.extend(spans.map(|span| (span, chunk, payload)));
+        }
+    }
     assert_eq!(ours.len(), theirs.len(), "{context}");
-    for ((resource, ours), (span, chunk)) in ours.iter().zip(&theirs) {
+    for ((resource, ours), (span, chunk, payload)) in ours.iter().zip(&theirs) {
         check_span(ours, span, chunk, context);
         let service = if span.service.is_empty() { "unnamed-service" } else { &span.service };
         assert_eq!(resource["service.name"], said(service), "{context}");
@@ -541,7 +570,7 @@ fn every_version_gives_the_spans_of_rmp_serde() {
             let body = body(route, &mut Random::new(seed));
             let theirs = oracle(route, &body).expect(&context);
             let (_, ours) = decode_both(route, &body, &mut scratch).expect(&context);
-            spans += check(&ours, &theirs, &context);
+            spans += check(&ours, &[theirs], &context);
         }
         assert!(spans > 1000, "the generator makes spans: {spans}");
     }
@@ -556,7 +585,7 @@ fn json_gives_the_spans_of_serde_json() {
         let theirs: Vec<Vec<Span>> = serde_json::from_slice(&body).expect(&context);
         let chunks = theirs.into_iter().map(|spans| Chunk { spans, ..Chunk::default() }).collect();
         let (_, ours) = decode_both(Route::DatadogTracesV04, &body, &mut scratch).expect(&context);
-        check(&ours, &Payload { chunks, ..Payload::default() }, &context);
+        check(&ours, &[Payload { chunks, ..Payload::default() }], &context);
     }
 }
 

@@ -27,6 +27,7 @@ pub struct Row {
     pub body: Json,
     pub attributes: BTreeMap<String, Json>,
     pub severity_number: i32,
+    pub event_name: String,
 }
 
 fn json_of(value: &OwnedValue) -> Json {
@@ -101,6 +102,7 @@ fn row(resource: &BTreeMap<String, Json>, log: &LogRecord) -> Row {
         body: json_of(&log.body),
         attributes: map_of(&log.attributes),
         severity_number: log.severity_number,
+        event_name: log.event_name.clone(),
     }
 }
 
@@ -130,7 +132,8 @@ fn oracle(body: &[u8]) -> Result<Vec<Row>, serde_json::Error> {
                        mut attributes: BTreeMap<_, _>| {
             attributes.insert("aws.firehose.request_id".to_owned(), json!(ID));
             let time_nanos = time.or(body_time).unwrap_or(ARRIVAL_NANOS as i64);
-            rows.push(Row { resource, time_nanos, body, attributes, severity_number: 0 });
+            let (severity_number, event_name) = (0, String::new());
+            rows.push(Row { resource, time_nanos, body, attributes, severity_number, event_name });
         };
         let decoded = data.map(|data| STANDARD.decode(data));
         let (Some(data), Some(Ok(mut bytes))) = (data, decoded) else {

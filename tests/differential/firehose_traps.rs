@@ -162,8 +162,13 @@ fn other_objects_are_mapped_as_json_logs_are() {
 fn a_metric_stream_is_kept_as_logs() {
     let line = r#"{"metric_stream_name":"s","account_id":"1","region":"eu-west-1","namespace":"AWS/EC2","metric_name":"DiskWriteOps",
         "dimensions":{"InstanceId":"i-1"},"timestamp":1611929698000,"value":{"count":3.0,"sum":20.0,"max":18.0,"min":0.0},"unit":"Seconds"}"#;
-    let rows = rows(&[format!("{line}\n{line}\n").as_bytes()]);
-    assert_eq!(rows.len(), 2);
+    let others = r#"{"message":"a \"metric_stream_name\"","metric_name":"m"}{"x":{"metric_stream_name":"s","metric_name":"m"}}"#;
+    let mut decoder = Decoder::new();
+    let body = request(&[format!("{line}\n{line}\n{others}").as_bytes()]);
+    let (_, rows) = decoder.decode(&body).unwrap();
+    let names: Vec<_> = rows.iter().map(|row| row.event_name.as_str()).collect();
+    assert_eq!(names, ["aws.cloudwatch.metric", "aws.cloudwatch.metric", "", ""]);
+    assert_eq!(decoder.scratch.firehose.told.metric_count, 2);
     assert_eq!(rows[0].time_nanos, 1_611_929_698_000_000_000);
     assert_eq!(rows[0].attributes["metric_name"], "DiskWriteOps");
     assert_eq!(rows[0].attributes["value.sum"], 20.0);
@@ -420,6 +425,35 @@ fn row_with(decoder: Decoder, body: &str) -> Row {
     let mut rows = decoder.decode(body.as_bytes()).unwrap().1;
     assert_eq!(rows.len(), 1);
     rows.pop().unwrap()
+}
+
+/// Tools of one system begin text with a byte order mark.
+#[test]
+fn byte_order_marks_are_passed_over() {
+    let body = String::from_utf8(request(&[br#"{"message":"a"}"#])).unwrap();
+    let row = row_with(Decoder::bare(), &format!("\u{feff}{body}"));
+    assert_eq!(row, row_with(Decoder::bare(), &body));
+    for (record, body) in [("\u{feff}{\"message\":\"a\"}", "a"), ("\u{feff}text", "text")] {
+        assert_eq!(bodies(&rows(&[record.as_bytes()])), [body]);
+        assert_eq!(bodies(&rows(&[&gzip(record.as_bytes())])), [body]);
+    }
+    let error = Decoder::bare().decode("\u{feff}{\"records\":[}".as_bytes()).unwrap_err();
+    assert_eq!(error.offset, 15);
+}
+
+/// For the reply, where the head does not say it.
+#[test]
+fn what_a_body_calls_itself_is_remembered_until_the_next_one() {
+    let mut decoder = Decoder::bare();
+    let mut id = |body: &str| {
+        let _ = decoder.decode(body.as_bytes());
+        String::from_utf8(decoder.scratch.firehose.told.request_id.clone()).unwrap()
+    };
+    assert_eq!(id(r#"{"requestId":"a-1","records":[]}"#), "a-1");
+    assert_eq!(id(r#"{"records":[],"requestId":"a-\u0032"}"#), "a-2");
+    assert_eq!(id(r#"{"requestId":7,"records":[]}"#), "");
+    assert_eq!(id(r#"{"requestId":"a","records":[}"#), "a", "a refusal is of the request too");
+    assert_eq!(id(&format!(r#"{{"requestId":"{}","records":[]}}"#, "x".repeat(65))), "");
 }
 
 #[test]

@@ -25,7 +25,7 @@ fn generated_messages_are_those_of_the_proto_files() {
         .map(|file| file.unwrap().path())
         .filter(|path| path.extension().is_some_and(|extension| extension == "proto"))
         .collect();
-    assert_eq!(sources.len(), 11, "every file in proto/ takes part");
+    assert_eq!(sources.len(), 12, "every file in proto/ takes part");
 
     let folder = tempfile::tempdir().unwrap();
     prost_build::Config::new()

@@ -186,6 +186,8 @@ impl Check {
                 summary.write(&verdict, out)?;
                 if verdict.kept() == 0 && verdict.rejected == 0 {
                     self.write_other_routes(&body, &bytes, arrival_nanos, out)?;
+                } else if body.route == Route::JsonLogs {
+                    self.write_delivery(&body, &bytes, arrival_nanos, out)?;
                 }
                 Ok(finding)
             }
@@ -403,20 +405,43 @@ impl Check {
         let Ok(payload) = content::decode(codings, bytes, &mut self.arena, limit) else {
             return Ok(());
         };
-        for (route, media) in request::OTHER_READINGS {
-            if route == body.route && body.is_media(media) || !decode::is_decodable(route) {
+        let scratch = &mut self.scratch;
+        let is_text = matches!(payload.trim_ascii_start().first(), Some(b'[' | b'{' | 0xef));
+        let mut is_found = false;
+        for reading @ (route, media) in request::OTHER_READINGS {
+            let is_same = route == body.route && body.is_media(media);
+            // There the bytes decide, whatever the type says.
+            let is_misnamed =
+                route == Route::DatadogTracesV04 && (media == request::JSON) != is_text;
+            if is_same || is_misnamed {
                 continue;
             }
-            let fields = request::media_field(media);
-            let envelope = envelope(route, Codings::IDENTITY, arrival_nanos, &fields);
-            let decoded = decode::decode(&envelope, payload, &mut self.scratch, &mut Validating);
-            if let Ok(verdict) = decoded
-                && verdict.kept() > 0
-                && verdict.rejected == 0
-            {
-                let what = words::kept(&verdict);
-                writeln!(out, "    note: as {} ({media}) it holds {what}", route.path())?;
-            }
+            is_found |= write_reading(reading, payload, arrival_nanos, scratch, out)?;
+        }
+        if !is_found && body.route != request::LAST_READING.0 {
+            write_reading(request::LAST_READING, payload, arrival_nanos, scratch, out)?;
+        }
+        Ok(())
+    }
+
+    /// A delivery of Firehose is JSON as well, and so becomes one log where JSON logs go.
+    fn write_delivery(
+        &mut self,
+        body: &Body,
+        bytes: &[u8],
+        arrival_nanos: u64,
+        out: &mut impl Write,
+    ) -> io::Result<()> {
+        let Ok(codings) = body.codings else { return Ok(()) };
+        let limit = route::payload_limit(body.route);
+        let Ok(payload) = content::decode(codings, bytes, &mut self.arena, limit) else {
+            return Ok(());
+        };
+        let plain = envelope(Route::Firehose, Codings::IDENTITY, arrival_nanos, &[]);
+        let decoded = decode::decode(&plain, payload, &mut self.scratch, &mut Validating);
+        if decoded.is_ok() && !self.scratch.firehose.told.request_id.is_empty() {
+            let reading = (Route::Firehose, request::JSON);
+            write_reading(reading, payload, arrival_nanos, &mut self.scratch, out)?;
         }
         Ok(())
     }
@@ -437,6 +462,29 @@ fn write_request(
 
 fn write_notes(body: &Body, bytes: &[u8], out: &mut impl Write) -> io::Result<()> {
     body.notes(bytes).iter().try_for_each(|note| writeln!(out, "    note: {note}"))
+}
+
+/// Says what another endpoint would find in a payload, if it is all good to it.
+fn write_reading(
+    (route, media): (Route, &str),
+    payload: &[u8],
+    arrival_nanos: u64,
+    scratch: &mut Scratch,
+    out: &mut impl Write,
+) -> io::Result<bool> {
+    let fields = request::media_field(media);
+    let envelope = envelope(route, Codings::IDENTITY, arrival_nanos, &fields);
+    let mut summary = Summary::new(route, arrival_nanos);
+    let decoded = decode::decode(&envelope, payload, scratch, &mut summary);
+    let verdict = decoded.unwrap_or_default();
+    // One object of JSON is anything.
+    let is_told = route != Route::JsonLogs || verdict.logs > 1;
+    let is_good = verdict.kept() > 0 && verdict.rejected == 0 && summary.is_parsed() && is_told;
+    if is_good {
+        let what = words::kept(&verdict);
+        writeln!(out, "    note: as {} ({media}) it holds {what}", route.path())?;
+    }
+    Ok(is_good)
 }
 
 fn write_rejects(verdict: &Verdict, out: &mut impl Write) -> io::Result<()> {

@@ -13,8 +13,9 @@ use crate::ingest;
 use crate::outcome::{Cause, RequestEcho};
 use crate::route::{self, Endpoint, RouteError};
 
-/// Other readings of a payload that are tried where the one asked for finds nothing.
-pub(super) const OTHER_READINGS: [(Route, &str); 11] = [
+/// Other readings of a payload that are tried where the one asked for finds nothing. Any JSON is a log
+/// to the last one, so it counts where no other does.
+pub(super) const OTHER_READINGS: [(Route, &str); 17] = [
     (Route::OtlpLogs, PROTOBUF),
     (Route::OtlpTraces, PROTOBUF),
     (Route::OtlpMetrics, PROTOBUF),
@@ -26,11 +27,19 @@ pub(super) const OTHER_READINGS: [(Route, &str); 11] = [
     (Route::DatadogSeriesV1, JSON),
     (Route::DatadogSeriesV2, PROTOBUF),
     (Route::DatadogSketches, PROTOBUF),
+    (Route::DatadogAgentTraces, PROTOBUF),
+    (Route::DatadogTracesV04, MSGPACK),
+    (Route::DatadogTracesV05, MSGPACK),
+    (Route::DatadogTracesV07, MSGPACK),
+    (Route::DatadogTracesV04, JSON),
+    (Route::Firehose, JSON),
 ];
+pub(super) const LAST_READING: (Route, &str) = (Route::JsonLogs, JSON);
 
 const PROTOBUF: &str = "application/x-protobuf";
 const REMOTE_WRITE_2: &str = "application/x-protobuf;proto=io.prometheus.write.v2.Request";
-const JSON: &str = "application/json";
+pub(super) const JSON: &str = "application/json";
+const MSGPACK: &str = "application/msgpack";
 
 /// What is wrong with the command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,8 +65,7 @@ impl std::fmt::Display for RequestError {
             }
             Self::Endpoint(error) => {
                 write!(formatter, "--as: {}; there are", error.message())?;
-                for route in Route::ALL.iter().filter(|route| crate::decode::is_decodable(**route))
-                {
+                for route in Route::ALL {
                     write!(formatter, " {}", route.path())?;
                 }
                 Ok(())
@@ -292,10 +300,16 @@ fn assumed_media(route: Route, path: &Path, bytes: &[u8]) -> &'static str {
         {
             JSON
         }
+        // No array of MessagePack begins like one of JSON, nor like the mark in front of one.
+        Route::DatadogTracesV03 | Route::DatadogTracesV04
+            if matches!(first, Some(b'[' | 0xef)) || extension == Some("json") =>
+        {
+            JSON
+        }
         Route::DatadogTracesV03
         | Route::DatadogTracesV04
         | Route::DatadogTracesV05
-        | Route::DatadogTracesV07 => "application/msgpack",
+        | Route::DatadogTracesV07 => MSGPACK,
         _ => PROTOBUF,
     }
 }

@@ -74,6 +74,11 @@ pub(super) struct Summary {
 }
 
 impl Summary {
+    /// Whether every record could be read.
+    pub(super) const fn is_parsed(&self) -> bool {
+        self.unparsed == 0
+    }
+
     pub(super) fn new(route: Route, arrival_nanos: u64) -> Self {
         Self {
             arrival_nanos: i64::try_from(arrival_nanos).unwrap_or(i64::MAX),

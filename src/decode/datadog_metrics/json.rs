@@ -188,8 +188,8 @@ fn kind(reader: &mut Reader<'_>) -> Result<Kind, ReadError> {
 /// What stands for a time or a value.
 #[derive(Clone, Copy)]
 enum Slot<'a> {
+    /// Or `null`, which some clients write for what they leave out.
     Absent,
-    Null,
     Number(&'a [u8]),
     /// `NaN` and its like.
     Word,
@@ -202,7 +202,7 @@ impl<'a> Slot<'a> {
             return reader.number().map(Self::Number);
         }
         if reader.take_null()? {
-            return Ok(Self::Null);
+            return Ok(Self::Absent);
         }
         if reader.take(b"NaN") || reader.take(b"Infinity") || reader.take(b"-Infinity") {
             return Ok(Self::Word);
@@ -255,12 +255,12 @@ impl<'a> Point<'a> {
     fn time(&self, arrival_nanos: i64) -> Result<i64, RejectCause> {
         match self.value {
             Slot::Number(_) => {}
-            Slot::Absent | Slot::Null => return Err(RejectCause::ValueMissing),
+            Slot::Absent => return Err(RejectCause::ValueMissing),
             Slot::Word => return Err(RejectCause::ValueNotANumber),
         }
         match self.time {
             Slot::Absent => Ok(arrival_nanos),
-            Slot::Null | Slot::Word => Err(RejectCause::TimeNotANumber),
+            Slot::Word => Err(RejectCause::TimeNotANumber),
             Slot::Number(text) => {
                 let nanos = number::seconds_nanos(text).ok_or(RejectCause::TimeNotANumber)?;
                 point::time(nanos, arrival_nanos)

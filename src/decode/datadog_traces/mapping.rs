@@ -122,11 +122,15 @@ pub fn say<S: RecordSink>(
         trace_state: Text::EMPTY,
         trace_flags: 0,
         name: Text(if raw.name.is_empty() { b"unnamed_operation" } else { raw.name }),
-        kind: kind(tags.kind, raw.kind),
+        kind: tagged_kind(tags.kind).unwrap_or(kind(raw.kind)),
         start_time_nanos: start,
         duration_nanos: duration,
         attributes: &view,
-        events: &EventViews { wire: raw.events, json: events.as_deref().unwrap_or_default() },
+        events: &EventViews {
+            start_nanos: start,
+            wire: raw.events,
+            json: events.as_deref().unwrap_or_default(),
+        },
         links: &LinkViews { wire: raw.links, json: links.as_deref().unwrap_or_default() },
         status_code: if raw.error == 0 { StatusCode::Unset } else { StatusCode::Error },
         status_message: if raw.error == 0 { Text::EMPTY } else { Text(tags.error_message) },
@@ -150,18 +154,25 @@ fn times(raw: &RawSpan<'_>, arrival_nanos: i64) -> (i64, u64) {
     (start, duration.cast_unsigned())
 }
 
-fn kind(tag: &[u8], span_type: &[u8]) -> SpanKind {
-    for (name, kind) in [
-        ("server", SpanKind::Server),
-        ("client", SpanKind::Client),
-        ("producer", SpanKind::Producer),
-        ("consumer", SpanKind::Consumer),
-        ("internal", SpanKind::Internal),
-    ] {
-        if tag.eq_ignore_ascii_case(name.as_bytes()) {
-            return kind;
-        }
-    }
+/// The kind that the tag `span.kind` names.
+fn tagged_kind(tag: &[u8]) -> Option<SpanKind> {
+    const KINDS: [(&[u8], SpanKind); 5] = [
+        (b"server", SpanKind::Server),
+        (b"client", SpanKind::Client),
+        (b"producer", SpanKind::Producer),
+        (b"consumer", SpanKind::Consumer),
+        (b"internal", SpanKind::Internal),
+    ];
+    KINDS.into_iter().find(|(name, _)| tag.eq_ignore_ascii_case(name)).map(|(_, kind)| kind)
+}
+
+/// What the Agent takes for a status; it removes any other.
+fn is_http_status(text: &[u8]) -> bool {
+    let number = std::str::from_utf8(text).ok().and_then(|text| text.parse::<u16>().ok());
+    text.iter().all(u8::is_ascii_digit) && number.is_some_and(|number| (100..600).contains(&number))
+}
+
+fn kind(span_type: &[u8]) -> SpanKind {
     match span_type {
         b"web" => SpanKind::Server,
         b"http" => SpanKind::Client,
@@ -211,9 +222,12 @@ impl Attributes for ResourceView<'_> {
             ("telemetry.sdk.name", b"Datadog"),
             ("telemetry.sdk.language", common.language),
             ("telemetry.sdk.version", self.sdk_version),
+            ("process.runtime.name", common.interpreter),
             ("process.runtime.version", common.language_version),
             ("service.instance.id", common.runtime_id),
             ("container.id", common.container_id),
+            ("k8s.container.name", common.container_name),
+            ("k8s.pod.uid", common.pod_uid),
             ("deployment.environment.name", self.env),
             ("deployment.environment", self.env),
             ("host.name", common.hostname),
@@ -266,7 +280,9 @@ impl Attributes for SpanView<'_> {
         });
         each_meta(raw.meta, self.form, |key, value| {
             let is_elsewhere = match key {
-                b"service" | b"env" | b"version" | b"span.kind" | b"_dd.p.tid" => true,
+                b"service" | b"env" | b"version" | b"_dd.p.tid" => true,
+                b"span.kind" => tagged_kind(value).is_some(),
+                b"http.status_code" => !is_http_status(value),
                 b"_dd.span_links" => self.has_links,
                 b"events" => self.has_events,
                 _ => false,
@@ -358,6 +374,8 @@ impl Attributes for JsonMap<'_> {
 }
 
 struct EventViews<'a> {
+    /// Of an event that says no time.
+    start_nanos: i64,
     wire: Option<Reader<'a>>,
     json: &'a [Json],
 }
@@ -370,20 +388,33 @@ impl Events for EventViews<'_> {
                 continue;
             }
             let Ok(event) = RawEvent::read(&mut wire) else { return };
+            let time_nanos = match event.time_nanos {
+                0 => self.start_nanos,
+                nanos => i64::try_from(nanos).unwrap_or(i64::MAX),
+            };
             visit(&Event {
-                time_nanos: i64::try_from(event.time_nanos).unwrap_or(i64::MAX),
+                time_nanos,
                 name: Text(event.name),
                 attributes: &TypedMap(event.attributes),
             });
         }
         for event in self.json {
             visit(&Event {
-                time_nanos: event.get("time_unix_nano").and_then(Json::as_i64).unwrap_or_default(),
+                time_nanos: json_time(event.get("time_unix_nano")).unwrap_or(self.start_nanos),
                 name: Text::from(event.get("name").and_then(Json::as_str).unwrap_or_default()),
                 attributes: &JsonMap(event.get("attributes")),
             });
         }
     }
+}
+
+/// Nanoseconds as a number, a number with a fraction, or the digits of one.
+#[expect(clippy::cast_possible_truncation, reason = "a double past the last time is the last time")]
+fn json_time(value: Option<&Json>) -> Option<i64> {
+    let value = value?;
+    let text = || value.as_str().and_then(|text| text.trim().parse().ok());
+    let nanos = value.as_i64().or_else(text);
+    nanos.or_else(|| value.as_f64().map(|nanos| nanos as i64)).filter(|&nanos| nanos > 0)
 }
 
 struct LinkViews<'a> {

@@ -1,4 +1,5 @@
-//! Datadog traces as tracers post them: v0.3 and v0.4 (`MessagePack` or JSON), v0.5 and v0.7.
+//! Datadog traces as tracers post them: v0.3 and v0.4 (`MessagePack` or JSON), v0.5 and v0.7; and as
+//! an Agent does, in protobuf.
 //!
 //! Source: datadog-agent `pkg/trace/api` and libdatadog `libdd-trace-protobuf`.
 //!
@@ -6,20 +7,24 @@
 //! v0.3, v0.4   [ chunk: [ span: { name: …, meta: { … }, … } ] ]
 //! v0.5         [ [ text … ], [ chunk: [ span: [ service, name, … twelve fields ] ] ] ]
 //! v0.7         { env: …, tags: { … }, chunks: [ { priority: …, tags: { … }, spans: [ span ] } ] }
+//! an Agent     host, environment and tags of all; many of what v0.7 has one of
 //! ```
 //!
-//! A span stays on the wire: what is kept of it is where its fields stand. JSON is first written as
-//! `MessagePack`. The wire has the low half of a trace id; the high half is a tag of one span of the
+//! A span stays on the wire: what is kept of it is where its fields stand. JSON and protobuf are first
+//! written as `MessagePack`. The wire has the low half of a trace id; the high half is a tag of one span of the
 //! chunk, so a chunk that is kept is walked twice.
 #![deny(clippy::indexing_slicing)]
 
+mod agent;
 mod ids;
 mod json;
 mod mapping;
 mod span;
 #[cfg(test)]
 mod tests;
+mod written;
 
+use super::wire::json::line_column;
 use super::wire::msgpack::{Kind, ReadError, Reader};
 use super::{DecodeError, Fault, Verdict};
 use crate::batch::{RecordSink, RejectCause};
@@ -28,6 +33,7 @@ use crate::limits;
 use ids::HighHalves;
 use mapping::Said;
 use span::{Form, RawSpan};
+use written::Written;
 
 /// Reused from body to body.
 #[derive(Default)]
@@ -35,7 +41,7 @@ pub struct Scratch {
     /// v0.5: where each text of the dictionary stands.
     texts: Vec<(u32, u32)>,
     high_halves: HighHalves,
-    /// A JSON body as `MessagePack`.
+    /// A JSON or protobuf body as `MessagePack`.
     written: Vec<u8>,
     said: Said,
 }
@@ -48,8 +54,11 @@ const TEXT_COUNT_KEPT: usize = limits::LARGE_BODY / 64;
 struct Common<'a> {
     language: &'a [u8],
     language_version: &'a [u8],
+    interpreter: &'a [u8],
     tracer_version: &'a [u8],
     container_id: &'a [u8],
+    container_name: &'a [u8],
+    pod_uid: &'a [u8],
     runtime_id: &'a [u8],
     env: &'a [u8],
     hostname: &'a [u8],
@@ -70,14 +79,19 @@ impl<'a> Common<'a> {
         let field = |id| fields.find(id).unwrap_or_default();
         let container_id = field(FieldId::DatadogContainerId);
         let entity = field(FieldId::DatadogEntityId);
+        let environment = field(FieldId::DatadogExternalEnv);
+        let of_container = |mark: &[u8]| {
+            let mut parts = environment.split(|&byte| byte == b',');
+            parts.find_map(|part| part.trim_ascii().strip_prefix(mark)).unwrap_or_default()
+        };
         Self {
             language: field(FieldId::DatadogLanguage),
             language_version: field(FieldId::DatadogLanguageVersion),
+            interpreter: field(FieldId::DatadogInterpreter),
             tracer_version: field(FieldId::DatadogTracerVersion),
-            container_id: match entity.strip_prefix(b"ci-").or(entity.strip_prefix(b"cid-")) {
-                Some(id) if container_id.is_empty() => id,
-                _ => container_id,
-            },
+            container_id: if container_id.is_empty() { container_of(entity) } else { container_id },
+            container_name: of_container(b"cn-"),
+            pod_uid: of_container(b"pu-"),
             arrival_nanos: i64::try_from(envelope.arrival_nanos).unwrap_or(i64::MAX),
             ..Self::default()
         }
@@ -98,6 +112,15 @@ impl<'a> Common<'a> {
         ];
         texts.iter().map(|text| text.len()).sum::<usize>() + self.tags_size
     }
+}
+
+/// `cid-ID`, `ci-ID` or the bare id; `in-INODE` is of the container's control group, which names nothing.
+fn container_of(entity: &[u8]) -> &[u8] {
+    if entity.starts_with(b"in-") {
+        return &[];
+    }
+    let id = entity.strip_prefix(b"cid-").or_else(|| entity.strip_prefix(b"ci-"));
+    id.unwrap_or(entity)
 }
 
 pub fn decode<S: RecordSink>(
@@ -135,23 +158,76 @@ pub fn decode<S: RecordSink>(
             walk.tracer_payload(&mut body, common)?;
             walk.finish(body)
         }
-        _ if is_json(envelope, payload) => {
-            let result = json::write_msgpack(payload, written).and_then(|()| {
-                // Places in what was written mean nothing to the sender.
-                walk.v04(written, &common).map_err(|error| DecodeError { offset: 0, ..error })
+        Route::DatadogAgentTraces => {
+            let agent = agent::write(payload, &mut Written::new(written, 0));
+            let result = agent.and_then(|agent| {
+                let common = Common { hostname: agent.hostname, env: agent.env, ..common };
+                let walked = walk.agent_payload(written, common, agent.not_taken.rejected);
+                let verdict = placed(walked, |sought| {
+                    let mut written = Written::new(written, sought);
+                    // It went well before.
+                    let _ = agent::write(payload, &mut written);
+                    written.source()
+                })?;
+                Ok(with_rejects(verdict, &agent.not_taken))
             });
-            written.clear();
             written.shrink_to(limits::LARGE_BODY);
             result
         }
-        _ => walk.v04(payload, &common),
+        _ => match json_start(payload) {
+            Some(start) => {
+                let result = json::write(payload, start, &mut Written::new(written, 0));
+                let result = result.and_then(|()| {
+                    placed(walk.v04(written, &common), |sought| {
+                        let mut written = Written::new(written, sought);
+                        let _ = json::write(payload, start, &mut written);
+                        written.source()
+                    })
+                });
+                written.shrink_to(limits::LARGE_BODY);
+                result.map_err(|error| DecodeError {
+                    line_column: Some(line_column(payload, limits::size(error.offset))),
+                    ..error
+                })
+            }
+            None => walk.v04(payload, &common),
+        },
     }
 }
 
-/// By the bytes, which are plain about it: no `MessagePack` array begins like JSON text.
-fn is_json(envelope: &Envelope<'_>, payload: &[u8]) -> bool {
-    matches!(envelope.route, Route::DatadogTracesV03 | Route::DatadogTracesV04)
-        && matches!(payload.trim_ascii_start().first(), Some(b'[' | b'n'))
+fn with_rejects(mut verdict: Verdict, rejects: &Verdict) -> Verdict {
+    let both = [rejects.first_reject, verdict.first_reject].into_iter().flatten();
+    verdict.first_reject = both.min_by_key(|&(_, offset)| offset);
+    verdict.rejected += rejects.rejected;
+    verdict
+}
+
+/// Where JSON begins, by the bytes, which are plain about it: no `MessagePack` array begins like JSON
+/// text or like the mark that some tools put in front of it.
+fn json_start(payload: &[u8]) -> Option<usize> {
+    const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+    let start = if payload.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
+    let text = payload.get(start..).unwrap_or_default();
+    matches!(text.trim_ascii_start().first(), Some(b'[' | b'n')).then_some(start)
+}
+
+/// A verdict on what was written, with its places turned into those of the body by `source`.
+fn placed(
+    result: Result<Verdict, DecodeError>,
+    mut source: impl FnMut(usize) -> usize,
+) -> Result<Verdict, DecodeError> {
+    match result {
+        Ok(verdict) if verdict.first_reject.is_none() => Ok(verdict),
+        Ok(mut verdict) => {
+            if let Some((_, offset)) = verdict.first_reject.as_mut() {
+                *offset = source(limits::size(*offset)) as u64;
+            }
+            Ok(verdict)
+        }
+        Err(error) => {
+            Err(DecodeError { offset: source(limits::size(error.offset)) as u64, ..error })
+        }
+    }
 }
 
 /// The dictionary of v0.5. Lengths are looked at here, so that a reference costs one look.
@@ -228,6 +304,26 @@ impl<'a, S: RecordSink> Walk<'a, '_, S> {
             self.chunk(body, common).map_err(|error| within(error, "traces", index))?;
         }
         Ok(())
+    }
+
+    /// A list of tracer payloads, and `not_taken` of other forms.
+    fn agent_payload(
+        mut self,
+        payloads: &'a [u8],
+        common: Common<'a>,
+        not_taken: u64,
+    ) -> Result<Verdict, DecodeError> {
+        for _ in 0..not_taken {
+            self.sink.reject(RejectCause::TracesNotTaken);
+        }
+        let mut body = Reader::new(payloads);
+        for index in 0..body.array()? {
+            // Each is a resource of its own.
+            self.said.clear();
+            self.tracer_payload(&mut body, common)
+                .map_err(|error| within(error, "tracerPayloads", index))?;
+        }
+        self.finish(body)
     }
 
     fn tracer_payload(

@@ -308,7 +308,11 @@ pub enum Typed<'a> {
 }
 
 impl<'a> Typed<'a> {
-    /// The value that stands there counts, whatever the type says.
+    const NO_VALUES: Self = Self::Array(Reader::new(&[0x90]));
+
+    /// The member that the type names, in its default where it is not there: Go's tracer leaves out
+    /// what is `false` or zero, others write every member. Without a type that we know, the member
+    /// that is there.
     pub fn read(body: &mut Reader<'a>, depth: usize) -> Result<Self, ReadError> {
         if depth > limits::NESTING_DEPTH_MAX {
             return Err(body.fault(Fault::NestingOverLimit));
@@ -316,7 +320,7 @@ impl<'a> Typed<'a> {
         if body.take_nil() {
             return Ok(Self::Empty);
         }
-        let mut value = Self::Empty;
+        let mut members = TypedMembers::default();
         for _ in 0..body.map()? {
             let key = body.text()?;
             if body.kind()? == Kind::Nil {
@@ -324,19 +328,22 @@ impl<'a> Typed<'a> {
                 continue;
             }
             match key {
-                b"string_value" => value = Self::Text(body.text()?),
-                b"bool_value" => value = Self::Bool(body.boolean()?),
-                b"int_value" => value = Self::Int(body.unsigned()?.cast_signed()),
-                b"double_value" => value = Self::Double(body.number()?),
-                b"array_value" => value = Self::read_array(body, depth)?,
+                b"type" if body.kind()? == Kind::Int => members.named = Some(body.unsigned()?),
+                b"string_value" => members.text = members.put(Self::Text(body.text()?)),
+                b"bool_value" => members.bool = members.put(Self::Bool(body.boolean()?)),
+                b"int_value" => {
+                    members.int = members.put(Self::Int(body.unsigned()?.cast_signed()));
+                }
+                b"double_value" => members.double = members.put(Self::Double(body.number()?)),
+                b"array_value" => members.array = members.put(Self::read_array(body, depth)?),
                 _ => body.skip()?,
             }
         }
-        Ok(value)
+        Ok(members.choose())
     }
 
     fn read_array(body: &mut Reader<'a>, depth: usize) -> Result<Self, ReadError> {
-        let mut value = Self::Empty;
+        let mut value = Self::NO_VALUES;
         for _ in 0..body.map()? {
             if body.text()? == b"values" && body.kind()? == Kind::Array {
                 value = Self::Array(*body);
@@ -348,6 +355,36 @@ impl<'a> Typed<'a> {
             }
         }
         Ok(value)
+    }
+}
+
+/// What stands in the map of a [`Typed`].
+#[derive(Default)]
+struct TypedMembers<'a> {
+    named: Option<u64>,
+    text: Option<Typed<'a>>,
+    bool: Option<Typed<'a>>,
+    int: Option<Typed<'a>>,
+    double: Option<Typed<'a>>,
+    array: Option<Typed<'a>>,
+    last: Typed<'a>,
+}
+
+impl<'a> TypedMembers<'a> {
+    fn put(&mut self, value: Typed<'a>) -> Option<Typed<'a>> {
+        self.last = value;
+        Some(value)
+    }
+
+    fn choose(self) -> Typed<'a> {
+        match self.named {
+            Some(0) => self.text.unwrap_or(Typed::Text(&[])),
+            Some(1) => self.bool.unwrap_or(Typed::Bool(false)),
+            Some(2) => self.int.unwrap_or(Typed::Int(0)),
+            Some(3) => self.double.unwrap_or(Typed::Double(0.0)),
+            Some(4) => self.array.unwrap_or(Typed::NO_VALUES),
+            _ => self.last,
+        }
     }
 }
 

@@ -4,7 +4,8 @@
 
 use serde_json::{Value, json};
 
-use super::{Scratch, decode, json::write_msgpack};
+use super::written::Written;
+use super::{Scratch, decode, json};
 use crate::batch::{JsonLines, RejectCause, Validating};
 use crate::decode::{DecodeError, Fault, Verdict};
 use crate::envelope::{Codings, Envelope, FieldId, RequestFields, Route};
@@ -22,7 +23,7 @@ fn fields(pairs: &[(FieldId, &str)]) -> Vec<u8> {
 
 fn packed(body: &Value) -> Vec<u8> {
     let mut written = Vec::new();
-    write_msgpack(body.to_string().as_bytes(), &mut written).unwrap();
+    json::write(body.to_string().as_bytes(), 0, &mut Written::new(&mut written, 0)).unwrap();
     written
 }
 
@@ -292,6 +293,40 @@ fn links_and_events_in_both_places() {
     assert!(rows[2].get("Links").is_none() && rows[2].get("Events").is_none());
 }
 
+/// Go's tracer leaves out a member that is `false` or zero; others write all members, and only one is meant.
+#[test]
+fn the_type_of_a_value_says_which_member_it_is() {
+    let every = |kind: u8| {
+        json!({
+            "type": kind, "string_value": "hello", "bool_value": false, "int_value": 5,
+            "double_value": 1.5, "array_value": {"values": [{"type": 1}]},
+        })
+    };
+    let mut last = every(0);
+    let kind = last.as_object_mut().unwrap().remove("type").unwrap();
+    last["type"] = kind;
+    let attributes = json!({
+        "no text": {"type": 0}, "false": {"type": 1}, "zero": {"type": 2}, "zero double": {"type": 3},
+        "no values": {"type": 4}, "null": {"type": 1, "bool_value": null},
+        "values without": {"type": 4, "array_value": {}},
+        "text": every(0), "bool": every(1), "int": every(2), "double": every(3), "array": every(4),
+        "type last": last, "another": {"type": 1, "int_value": 5},
+        "no type": {"int_value": 5}, "unknown type": {"type": 9, "int_value": 5}, "type null": {"type": null, "int_value": 5},
+        "nothing": {},
+    });
+    let span = with(span(1, 1), "span_events", json!([{"name": "e", "attributes": attributes}]));
+    let rows = rows(Route::DatadogTracesV04, &json!([[span]]));
+    assert_eq!(
+        rows[0]["Events"][0]["Attributes"],
+        json!({
+            "no text": "", "false": false, "zero": 0, "zero double": 0, "no values": [], "null": false,
+            "values without": [], "text": "hello", "bool": false, "int": 5, "double": 1.5,
+            "array": [false], "type last": "hello", "another": false, "no type": 5,
+            "unknown type": 5, "type null": 5, "nothing": null,
+        })
+    );
+}
+
 #[test]
 fn spans_are_repaired_as_the_agent_does() {
     let nils = json!({"service": null, "name": null, "resource": null, "type": null, "trace_id": 9, "span_id": 9, "parent_id": 9,
@@ -395,6 +430,195 @@ fn what_is_wrong_is_named_with_its_place() {
     events.extend_from_slice(&level);
     assert_eq!(fault(Route::DatadogTracesV04, &events).0, Fault::NestingOverLimit);
     assert!(deep.is_object());
+}
+
+/// What was sent is JSON, or protobuf of an Agent: places are those of its own bytes.
+#[test]
+fn places_are_those_of_the_body_that_was_sent() {
+    let escaped =
+        br#"[[{"trace_id":1,"span_id":2,"na\u006de":"a\"\ud83d\ude00","meta":{"\u006b":"v"}}]]"#;
+    let (rows, _) = decoded(Route::DatadogTracesV04, &[], escaped).unwrap();
+    assert_eq!(rows[0]["SpanName"], "a\"\u{1f600}");
+    assert_eq!(rows[0]["SpanAttributes"]["k"], "v");
+    let text = "\n [[{\"trace_id\":1,\"span_id\":2},\n{\"span_id\": 3, \"metrics\":{\"längere\":1.5,\"b\" : \"x\"}}]]";
+    let error = decoded(Route::DatadogTracesV04, &[], text.as_bytes()).unwrap_err();
+    let place = text.find("\"x\"").unwrap();
+    assert_eq!((error.fault, error.offset), (Fault::MsgpackTypeWrong, place as u64));
+    assert_eq!(error.line_column, Some((3, 48)));
+    assert_eq!(error.path.to_string(), "traces[0].spans[1].metrics");
+    for mark in ["", "\u{feff}"] {
+        let text = format!(
+            "{mark}[[{{\"trace_id\":1,\"span_id\":2}}],[ {{\"trace_id\":0}}, {{\"trace_id\":-1}}]]"
+        );
+        let (rows, verdict) = decoded(Route::DatadogTracesV04, &[], text.as_bytes()).unwrap();
+        let place = text.find("{\"trace_id\":0").unwrap() as u64;
+        assert_eq!((rows.len(), verdict.rejected), (1, 2));
+        assert_eq!(verdict.first_reject, Some((RejectCause::IdInvalid, place)));
+    }
+    // TracerPayload: chunks; TraceChunk: spans; Span: traceID, spanID.
+    let good = [0x2a, 8, 0x32, 6, 0x1a, 4, 0x20, 1, 0x28, 2];
+    let without_id = [0x2a, 6, 0x32, 4, 0x1a, 2, 0x20, 1];
+    let (rows, verdict) =
+        decoded(Route::DatadogAgentTraces, &[], &[&good[..], &without_id].concat()).unwrap();
+    assert_eq!((rows.len(), verdict.rejected), (1, 1));
+    assert_eq!(verdict.first_reject, Some((RejectCause::IdInvalid, 16)));
+    // Forms of other Agents, which are told from nothing.
+    let interned = [0x5a, 1, 0];
+    let body = [&interned[..], &good, &without_id, &[0x1a, 0]].concat();
+    let (rows, verdict) = decoded(Route::DatadogAgentTraces, &[], &body).unwrap();
+    assert_eq!((rows.len(), verdict.rejected), (1, 3));
+    assert_eq!(verdict.first_reject, Some((RejectCause::TracesNotTaken, 1)));
+    let error = decoded(
+        Route::DatadogAgentTraces,
+        &[],
+        &[&good[..], &[0x2a, 4, 0x32, 2, 0x1a, 9]].concat(),
+    )
+    .unwrap_err();
+    assert_eq!((error.fault, error.offset), (Fault::LengthPastEnd, 15));
+    assert_eq!(error.path.to_string(), "tracerPayloads[1].chunks[0]");
+}
+
+/// An Agent names host, environment and tags once for tracers that may name their own.
+#[test]
+fn an_agent_says_what_its_tracers_leave_out() {
+    let field = |number: u8, bytes: &[u8]| {
+        [&[number << 3 | 2, u8::try_from(bytes.len()).unwrap()], bytes].concat()
+    };
+    let pair = |key: &[u8], value: &[u8]| [field(1, key), field(2, value)].concat();
+    let span = |id: u8| [&field(1, b"shop")[..], &[0x20, 7, 0x28, id]].concat();
+    let chunk = |id: u8| field(6, &[&[0x08, 1][..], &field(3, &span(id))].concat());
+    let first = [chunk(1), field(2, b"go"), field(7, &pair(b"region", b"eu"))].concat();
+    let second = [field(8, b"prod"), field(9, b"web-1"), chunk(2), field(2, b"python")].concat();
+    let body = [
+        field(5, &first),
+        field(5, &second),
+        field(6, &pair(b"region", b"us")),
+        field(6, &pair(b"team", b"a")),
+        field(2, b"staging"),
+        field(1, b"agent-1"),
+    ]
+    .concat();
+    let (rows, verdict) = decoded(Route::DatadogAgentTraces, &[], &body).unwrap();
+    assert_eq!((verdict.spans, verdict.rejected), (2, 0));
+    let said = |row: &Value| {
+        ["host.name", "deployment.environment.name", "telemetry.sdk.language", "region", "team"]
+            .map(|key| row["ResourceAttributes"][key].as_str().unwrap().to_owned())
+    };
+    assert_eq!(said(&rows[0]), ["agent-1", "staging", "go", "eu", "a"]);
+    assert_eq!(said(&rows[1]), ["web-1", "prod", "python", "us", "a"]);
+    assert_eq!(rows[1]["TraceId"], "00000000000000000000000000000007");
+    assert_eq!(rows[1]["SpanAttributes"]["_sampling_priority_v1"], 1);
+    for empty in [&[][..], &[0x2a, 0], &[0x2a, 2, 0x32, 0]] {
+        let (rows, verdict) = decoded(Route::DatadogAgentTraces, &[], empty).unwrap();
+        assert!(rows.is_empty() && verdict == Verdict::default());
+    }
+    for end in 0..body.len() {
+        // It may end between two fields.
+        let _ = decoded(Route::DatadogAgentTraces, &[], &body[..end]);
+    }
+}
+
+/// The Agent removes a status that is none; a kind that nobody knows is a tag as any other.
+#[test]
+fn what_a_tag_cannot_mean_is_no_attribute_of_that_meaning() {
+    let with_meta = |meta: Value| with(span(1, 1), "meta", meta);
+    let statuses = ["100", "599", "0404", "99", "600", "abc", "", "+200", "-1", "20x", "99999999"];
+    let spans: Vec<Value> =
+        statuses.iter().map(|status| with_meta(json!({"http.status_code": status}))).collect();
+    let rows = rows(Route::DatadogTracesV04, &json!([spans]));
+    let kept: Vec<_> = rows
+        .iter()
+        .map(|row| row["SpanAttributes"].get("http.response.status_code").and_then(Value::as_str))
+        .collect();
+    assert_eq!(kept[..3], [Some("100"), Some("599"), Some("0404")]);
+    assert!(kept[3..].iter().all(Option::is_none), "{kept:?}");
+    assert!(rows.iter().all(|row| row["SpanAttributes"].get("http.status_code").is_none()));
+
+    let kinds = json!([[
+        with_meta(json!({"span.kind": "bogus"})),
+        with_meta(json!({"span.kind": "PRODUCER"})),
+        with_meta(json!({"span.kind": ""})),
+    ]]);
+    let rows = self::rows(Route::DatadogTracesV04, &kinds);
+    let found =
+        |row: &Value| (row["SpanKind"].clone(), row["SpanAttributes"].get("span.kind").cloned());
+    assert_eq!(found(&rows[0]), (json!("Server"), Some(json!("bogus"))));
+    assert_eq!(found(&rows[1]), (json!("Producer"), None));
+    assert_eq!(found(&rows[2]), (json!("Server"), Some(json!(""))));
+}
+
+#[test]
+fn heads_name_the_container_in_every_form() {
+    use FieldId::{DatadogContainerId, DatadogEntityId, DatadogExternalEnv, DatadogInterpreter};
+    let resource = |pairs: &[(FieldId, &str)]| {
+        let body = packed(&json!([[span(1, 1)]]));
+        let rows = decoded(Route::DatadogTracesV04, &fields(pairs), &body).unwrap().0;
+        rows[0]["ResourceAttributes"].clone()
+    };
+    for (entity, id) in [
+        ("cafe1234", Some("cafe1234")),
+        ("ci-cafe1234", Some("cafe1234")),
+        ("cid-cafe1234", Some("cafe1234")),
+        ("in-1234", None),
+        ("", None),
+    ] {
+        let said = resource(&[(DatadogEntityId, entity)]);
+        assert_eq!(said.get("container.id").and_then(Value::as_str), id, "{entity}");
+        let said = resource(&[(DatadogEntityId, entity), (DatadogContainerId, "c0ffee")]);
+        assert_eq!(said["container.id"], "c0ffee", "{entity}");
+    }
+    let said = resource(&[
+        (DatadogExternalEnv, "it-false,cn-web, pu-75a2b6d5-3949-4afb-ad0d-92ff0674e759,xy-1"),
+        (DatadogInterpreter, "CPython"),
+    ]);
+    assert_eq!(said["k8s.container.name"], "web");
+    assert_eq!(said["k8s.pod.uid"], "75a2b6d5-3949-4afb-ad0d-92ff0674e759");
+    assert_eq!(said["process.runtime.name"], "CPython");
+    let said = resource(&[(DatadogExternalEnv, "nonsense")]);
+    assert!(said.get("k8s.pod.uid").is_none() && said.get("k8s.container.name").is_none());
+}
+
+#[test]
+fn an_event_without_a_time_is_at_the_start_of_its_span() {
+    let texts: Vec<String> = [
+        "1700000000000000001",
+        "\"1700000000000000001\"",
+        "1.7e18",
+        "null",
+        "\"soon\"",
+        "0",
+        "-5",
+        "1e300",
+    ]
+    .iter()
+    .map(|time| format!("{{\"name\":\"e\",\"time_unix_nano\":{time}}}"))
+    .chain(["{\"name\":\"e\"}".to_owned()])
+    .collect();
+    let tagged = with(span(1, 1), "meta", json!({"events": format!("[{}]", texts.join(","))}));
+    let wire =
+        with(span(1, 2), "span_events", json!([{"name": "e"}, {"name": "e", "time_unix_nano": 1}]));
+    let rows = rows(Route::DatadogTracesV04, &json!([[tagged, wire]]));
+    let times = |row: &Value| -> Vec<String> {
+        let events = row["Events"].as_array().unwrap();
+        events.iter().map(|event| event["Timestamp"].as_str().unwrap().to_owned()).collect()
+    };
+    let start = "2023-11-14T22:13:20Z";
+    let precise = "2023-11-14T22:13:20.000000001Z";
+    assert_eq!(
+        times(&rows[0]),
+        [
+            precise,
+            precise,
+            start,
+            start,
+            start,
+            start,
+            start,
+            "2262-04-11T23:47:16.854775807Z",
+            start
+        ]
+    );
+    assert_eq!(times(&rows[1]), [start, "1970-01-01T00:00:00.000000001Z"]);
 }
 
 /// Any cut and any damage ends in the same verdict of both passes, and in no panic.
@@ -509,12 +733,15 @@ fn json_that_grows_past_any_body_is_refused_and_its_memory_given_back() {
 
     let mut written = Vec::new();
     let numbers = "[0,127,128,65535,65536,18446744073709551615,-1,-9223372036854775808,0.5]";
-    write_msgpack(numbers.as_bytes(), &mut written).unwrap();
+    let write_msgpack = |body: &[u8], written: &mut Vec<u8>| {
+        super::json::write(body, 0, &mut super::written::Written::new(written, 0)).unwrap();
+    };
+    write_msgpack(numbers.as_bytes(), &mut written);
     let read: Vec<Value> = rmp_serde::from_slice(&written).unwrap();
     assert_eq!(read, serde_json::from_str::<Vec<Value>>(numbers).unwrap());
     for size in [0, 31, 32, 255, 256, 65_535, 65_536] {
         let text = "t".repeat(size);
-        write_msgpack(format!("\"{text}\"").as_bytes(), &mut written).unwrap();
+        write_msgpack(format!("\"{text}\"").as_bytes(), &mut written);
         assert_eq!(rmp_serde::from_slice::<String>(&written).unwrap(), text);
     }
 }

@@ -45,6 +45,24 @@ pub struct Scratch {
     resource: PairList,
     /// What the records may inflate to where a shard's turn is spent; the fault is [`Fault::TurnOverLimit`].
     pub turn_size_max: Option<usize>,
+    /// Of the last body.
+    pub told: Told,
+}
+
+/// What a body tells besides its records.
+#[derive(Clone, Default)]
+pub struct Told {
+    /// `requestId`, for the reply: nothing else remembers it where the head does not say it.
+    pub request_id: Vec<u8>,
+    /// Records of CloudWatch metric streams, which are kept as logs.
+    pub metric_count: u64,
+}
+
+impl Told {
+    pub fn clear(&mut self) {
+        self.request_id.clear();
+        self.metric_count = 0;
+    }
 }
 
 /// Decodes a body; see the head of this module. Both kinds of sink get the same verdict.
@@ -54,7 +72,8 @@ pub fn decode<S: RecordSink>(
     scratch: &mut Scratch,
     sink: &mut S,
 ) -> Result<Verdict, DecodeError> {
-    let Scratch { decoded, inflated, document, filler, resource, turn_size_max } = scratch;
+    let Scratch { decoded, inflated, document, filler, resource, turn_size_max, told } = scratch;
+    told.clear();
     filler.begin();
     let about = if S::FILLS { About::read(envelope, payload, resource) } else { About::default() };
     let mut context = Context::new(envelope);
@@ -68,6 +87,7 @@ pub fn decode<S: RecordSink>(
     let mut walk = Walk {
         decoded,
         inflated,
+        request_id: &mut told.request_id,
         inflated_left: limits::FIREHOSE_INFLATED_SIZE_MAX,
         turn_left: turn_size_max.unwrap_or(usize::MAX),
         output: Output {
@@ -76,12 +96,15 @@ pub fn decode<S: RecordSink>(
             document,
             filler,
             verdict: Verdict::default(),
+            metric_count: 0,
             sink,
         },
     };
     let walked = walk.body(payload).map(|()| walk.output.verdict);
+    let metric_count = walk.output.metric_count;
     inflated.shrink_to(limits::FIREHOSE_INFLATED_SIZE_KEPT);
     decoded.shrink_to(limits::FIREHOSE_INFLATED_SIZE_KEPT);
+    told.metric_count = metric_count;
     walked.map_err(|error| DecodeError {
         line_column: Some(line_column(payload, limits::size(error.offset))),
         ..error
@@ -91,6 +114,7 @@ pub fn decode<S: RecordSink>(
 struct Walk<'a, S> {
     decoded: &'a mut Vec<u8>,
     inflated: &'a mut Arena,
+    request_id: &'a mut Vec<u8>,
     /// How much the body's records may still inflate to.
     inflated_left: usize,
     turn_left: usize,
@@ -99,7 +123,7 @@ struct Walk<'a, S> {
 
 impl<S: RecordSink> Walk<'_, S> {
     fn body(&mut self, payload: &[u8]) -> Result<(), DecodeError> {
-        let mut reader = Reader::at(payload, 0);
+        let mut reader = Reader::at(payload, text_start(payload));
         reader.begin_object().map_err(|error| match error.fault {
             Fault::JsonTypeWrong => DecodeError::at(Fault::FirehoseRecordsMissing, error.at as u64),
             _ => error.into(),
@@ -109,6 +133,12 @@ impl<S: RecordSink> Walk<'_, S> {
             if is(key, b"records") {
                 self.records(&mut reader)?;
                 has_records = true;
+            } else if is(key, b"requestId") && reader.peek() == Some(b'"') {
+                let id = reader.string()?.text();
+                self.request_id.clear();
+                if id.len() <= limits::FIREHOSE_REQUEST_ID_SIZE_MAX {
+                    self.request_id.extend_from_slice(&id);
+                }
             } else {
                 reader.check_value(1)?;
             }
@@ -181,6 +211,12 @@ impl<S: RecordSink> Walk<'_, S> {
             }
         }
     }
+}
+
+/// Where text begins: tools of one system put a byte order mark in front of it.
+fn text_start(bytes: &[u8]) -> usize {
+    const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+    if bytes.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 }
 }
 
 /// Reads one element of `records`; answers its `data` if that is text.

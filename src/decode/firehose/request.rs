@@ -14,7 +14,7 @@
 
 use std::borrow::Cow;
 
-use super::is;
+use super::{is, text_start};
 use crate::decode::json_logs::record::PairList;
 use crate::decode::wire::json::{ReadError, Reader};
 use crate::envelope::{Envelope, FieldId};
@@ -74,7 +74,7 @@ impl<'a> About<'a> {
     }
 
     fn read_body(&mut self, payload: &'a [u8]) -> Result<(), ReadError> {
-        let mut reader = Reader::at(payload, 0);
+        let mut reader = Reader::at(payload, text_start(payload));
         reader.begin_object()?;
         let mut is_first = true;
         while let Some(key) = reader.next_key(&mut is_first)? {

@@ -31,6 +31,8 @@ pub(in crate::decode) struct Context<'a> {
     pub resource: &'a PairList,
     /// An attribute of every record.
     pub attribute: Option<(&'static str, &'a [u8])>,
+    /// What kind of event all records are, until it is set to another.
+    pub event_name: &'static str,
 }
 
 static NO_PAIRS: PairList = PairList(Vec::new());
@@ -44,6 +46,7 @@ impl<'a> Context<'a> {
             time_nanos: arrival_nanos,
             resource: &NO_PAIRS,
             attribute: None,
+            event_name: "",
             head: [
                 find(FieldId::GroundcoverServiceName),
                 find(FieldId::GroundcoverEnvName),
@@ -75,7 +78,7 @@ impl<'a> Context<'a> {
             severity_number: 0,
             body,
             attributes,
-            event_name: Text::EMPTY,
+            event_name: Text::from(self.event_name),
         }
     }
 }
@@ -219,6 +222,9 @@ impl Filler {
         let explicit =
             picked.severity_number.and_then(|index| match self.node(index, sources)? {
                 Node::Static(StaticNode::U64(number @ 1..=24)) => i32::try_from(*number).ok(),
+                Node::Static(StaticNode::F64(number)) => {
+                    (1..=24).find(|&known| f64::from(known).to_bits() == number.to_bits())
+                }
                 _ => None,
             });
         let level =
@@ -232,6 +238,11 @@ impl Filler {
                 }
                 Node::Static(StaticNode::U64(number)) => {
                     let number = severity::from_int(i64::try_from(*number).ok()?);
+                    Some((number, Text::from(severity::name(number))))
+                }
+                // Languages without integers, and forwarders written in them, say 30.0 for 30.
+                Node::Static(StaticNode::F64(level)) if level.fract() == 0.0 => {
+                    let number = severity::from_float(*level);
                     Some((number, Text::from(severity::name(number))))
                 }
                 _ => None,

@@ -51,6 +51,12 @@ pub(super) const fn from_int(number: i64) -> i32 {
     }
 }
 
+/// A level that is whole, but written with a fraction.
+#[allow(clippy::cast_possible_truncation, reason = "what does not fit is no level either")]
+pub(super) const fn from_float(number: f64) -> i32 {
+    from_int(number as i64)
+}
+
 /// The short name of a number (logs data model, "Displaying severity").
 pub(super) const fn name(number: i32) -> &'static str {
     match number {

@@ -253,8 +253,8 @@ fn surrogate(text: &[u8]) -> Option<u16> {
     u16::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
 }
 
-/// Whether an object is a batch: its only array is its member `logs`, which holds objects, or is
-/// empty and the only member. Answers where that array stands in `payload`.
+/// Whether an object is a batch: its only array is its member `logs`, which holds objects, or is the
+/// only member and empty or holds texts. Answers where that array stands in `payload`.
 ///
 /// pino-http-send posts `{"logs":[…]}`, and prefix and suffix options of agents make the same.
 #[must_use]
@@ -296,7 +296,7 @@ pub fn batch_member(payload: &[u8], object: Range<usize>) -> Option<Range<usize>
     }
     let array = found?;
     let first = bytes.get(skip_blanks(bytes, array.start + 1))?;
-    let is_batch = *first == b'{' || *first == b']' && member_count == 1;
+    let is_batch = *first == b'{' || matches!(*first, b']' | b'"') && member_count == 1;
     // Its elements must be told apart as well; else the object is kept as the one record it is.
     let ends = split_array(bytes.get(..array.end)?, array.start, &mut |_, _| {});
     (is_batch && ends == Ok(array.end)).then_some(array)

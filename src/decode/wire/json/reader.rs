@@ -51,8 +51,13 @@ impl<'a> Str<'a> {
             return Cow::Borrowed(self.raw);
         }
         let mut text = Vec::with_capacity(self.raw.len());
-        unescape(self.raw, &mut |bytes| text.extend_from_slice(bytes));
+        self.write(&mut text);
         Cow::Owned(text)
+    }
+
+    /// Appends the text itself.
+    pub fn write(self, into: &mut Vec<u8>) {
+        unescape(self.raw, &mut |bytes| into.extend_from_slice(bytes));
     }
 }
 

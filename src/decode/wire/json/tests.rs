@@ -142,12 +142,14 @@ fn batch(text: &str) -> Option<&str> {
 fn only_an_object_whose_one_array_is_logs_is_a_batch() {
     assert_eq!(batch(r#"{"logs":[{"a":1},{}]}"#), Some(r#"[{"a":1},{}]"#));
     assert_eq!(batch(r#" {"logs":[]}"#.trim()), Some("[]"));
+    assert_eq!(batch(r#"{"logs": ["a",{}]}"#), Some(r#"["a",{}]"#));
     assert_eq!(batch(r#"{ "x" : {"y":[1]} , "logs" : [ {} ] }"#), Some("[ {} ]"));
     for text in [
         r#"{"logs":[{}],"tags":["a"]}"#,
         r#"{"logs":[{}],"logs":[{}]}"#,
         r#"{"message":"m","logs":["a","b"]}"#,
         r#"{"message":"m","logs":[]}"#,
+        r#"{"logs":[1,{}]}"#,
         r#"{"logs":{"a":[]}}"#,
         r#"{"logs":"[{}]"}"#,
         r#"{"a":{"logs":[{}]}}"#,
