@@ -312,6 +312,9 @@ pub const fn accepted_codings(route: Route) -> &'static str {
     match route {
         Route::RemoteWrite => "snappy, zstd",
         Route::Firehose => "gzip, identity",
+        Route::OtlpLogs | Route::OtlpTraces | Route::OtlpMetrics => {
+            "gzip, deflate, zstd, snappy, lz4, identity"
+        }
         _ => "gzip, deflate, zstd, snappy, identity",
     }
 }
@@ -348,7 +351,9 @@ pub fn codings(route: Route, fields: &Fields<'_>) -> Result<Codings, CodingError
         let accepted = match route {
             Route::RemoteWrite => matches!(coding, Coding::Snappy | Coding::Zstd),
             Route::Firehose => coding == Coding::Gzip,
-            _ => true,
+            // The Collector's exporters send it; nobody else does.
+            Route::OtlpLogs | Route::OtlpTraces | Route::OtlpMetrics => true,
+            _ => coding != Coding::Lz4,
         };
         if !accepted {
             return Err(CodingError::Unsupported);
@@ -373,6 +378,7 @@ pub fn grpc_coding(fields: &Fields<'_>) -> Result<Option<Coding>, CodingError> {
         None => Ok(None),
         Some(name) => match coding(name).ok_or(CodingError::Unsupported)? {
             Coding::Identity => Ok(None),
+            Coding::Lz4 => Err(CodingError::Unsupported),
             coding => Ok(Some(coding)),
         },
     }
@@ -380,7 +386,7 @@ pub fn grpc_coding(fields: &Fields<'_>) -> Result<Option<Coding>, CodingError> {
 
 /// All names under which senders mean a coding, in any case.
 fn coding(name: &[u8]) -> Option<Coding> {
-    const NAMES: [(&[u8], Coding); 12] = [
+    const NAMES: [(&[u8], Coding); 13] = [
         (b"gzip", Coding::Gzip),
         (b"snappy", Coding::Snappy),
         (b"zstd", Coding::Zstd),
@@ -395,6 +401,7 @@ fn coding(name: &[u8]) -> Option<Coding> {
         // The name in Datadog's API clients.
         (b"zstd1", Coding::Zstd),
         (b"x-zstd", Coding::Zstd),
+        (b"lz4", Coding::Lz4),
     ];
     NAMES.iter().find(|(known, _)| name.eq_ignore_ascii_case(known)).map(|&(_, coding)| coding)
 }

@@ -475,7 +475,7 @@ fn describe_content(error: ContentError, text: &mut Text) -> std::fmt::Result {
             write!(text, "bytes follow the compressed body at byte {offset}")
         }
         ContentError::WindowOverLimit => text.write_str("the zstd window is larger than 8 MiB"),
-        ContentError::DictionaryNeeded => text.write_str("zstd dictionaries are not supported"),
+        ContentError::DictionaryNeeded => text.write_str("the compressed body needs a dictionary"),
         ContentError::MemberCountOverLimit { offset } => {
             write!(text, "the compressed body has too many tiny members at byte {offset}")
         }

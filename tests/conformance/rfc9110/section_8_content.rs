@@ -220,9 +220,33 @@ fn every_name_of_a_coding_is_known_in_any_case() {
             assert_eq!(codings(route, value), Ok(Codings::one(coding)), "{value:?}");
         }
     }
-    for value in ["br", "compress", "lz4", "gzipx", "gzip;q=1", "gz ip", "*"] {
+    for value in ["br", "compress", "lz4hc", "gzipx", "gzip;q=1", "gz ip", "*"] {
         assert_eq!(codings(Route::JsonLogs, value), Err(CodingError::Unsupported), "{value:?}");
     }
+}
+
+/// The OpenTelemetry Collector sends LZ4, and nobody else; so nobody else's endpoint reads it.
+#[test]
+fn lz4_is_for_otlp_over_http() {
+    for &route in Route::ALL {
+        let expected = match route {
+            Route::OtlpLogs | Route::OtlpTraces | Route::OtlpMetrics => {
+                Ok(Codings::one(Coding::Lz4))
+            }
+            // gRPC names its coding elsewhere.
+            Route::OtlpGrpcLogs | Route::OtlpGrpcTraces | Route::OtlpGrpcMetrics => {
+                Ok(Codings::IDENTITY)
+            }
+            _ => Err(CodingError::Unsupported),
+        };
+        assert_eq!(codings(route, "LZ4"), expected, "{route:?}");
+        let listed = route::accepted_codings(route).contains("lz4");
+        assert_eq!(listed, expected == Ok(Codings::one(Coding::Lz4)), "{route:?}");
+    }
+    let both = Ok(Codings([Coding::Gzip, Coding::Lz4]));
+    assert_eq!(codings(Route::OtlpLogs, "gzip, lz4"), both);
+    let grpc = "grpc-encoding: lz4\r\n";
+    assert_eq!(with_fields(grpc, |fields| route::grpc_coding(fields)), Err(CodingError::Unsupported));
 }
 
 /// 8.4: several codings stand in the order of application; at most two are undone.
