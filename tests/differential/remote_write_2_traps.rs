@@ -310,7 +310,6 @@ fn samples_and_histograms_do_not_share_a_series() {
 }
 
 /// Milliseconds reach further than nanoseconds do: such a record is rejected, its neighbours stay.
-/// 1.0 knows no rejecting of one record, so there the time stops at the end.
 #[test]
 fn times_out_of_range_are_rejected() {
     for time in [i64::MAX, i64::MIN, i64::MAX / 1_000_000 + 1, i64::MIN / 1_000_000 - 1] {
@@ -335,6 +334,16 @@ fn times_out_of_range_are_rejected() {
             assert_eq!(verdict.first_reject.unwrap().0, RejectCause::TimeOutOfRange);
         }
     }
+    let timeless = |series: &mut Message| {
+        series.bytes(1, UP).message(4, |exemplar| {
+            exemplar.fixed64(2, 1);
+        });
+    };
+    // The protocol wants one of every exemplar.
+    let (verdict, _) =
+        decode_both_2(&request(&[&timeless, &good]), &mut Scratch::default()).unwrap();
+    assert_eq!((verdict.exemplars, verdict.samples, verdict.rejected), (0, 1, 1));
+    assert_eq!(verdict.first_reject.unwrap().0, RejectCause::ExemplarInvalid);
     for time in [-1, 0, i64::MAX / 1_000_000, i64::MIN / 1_000_000] {
         let near = |series: &mut Message| {
             series.bytes(1, UP);

@@ -10,7 +10,8 @@
 //! references
 //! a series            each of its records rejected, the rest kept: no name, a name empty or twice,
 //!                     samples beside histograms
-//! a record            that one rejected: a histogram that contradicts itself, a time out of range
+//! a record            that one rejected: a histogram that contradicts itself, a time out of range, an
+//!                     exemplar without a time
 //! ```
 //!
 //! A record that is rejected is still walked: a fault of its encoding refuses the body.
@@ -23,7 +24,7 @@ use super::labels::{METRIC_NAME, RawLabels};
 use super::symbols::{
     ExemplarIds, Names, OfExemplar, Ordered, PACKED_REFS, SINGLE_REF, Symbols, Table,
 };
-use super::v1::{metric_type_of, nanos};
+use super::v1::{is_out_of_range, metric_type_of, nanos};
 use crate::batch::record::{
     Attributes, Exemplar, Identity, Metadata, MetricType, Sample, Series, Temporality, Text,
 };
@@ -421,6 +422,8 @@ impl<'a, S: RecordSink> Walk<'a, '_, S> {
         let refused = match owner.series {
             Err(cause) => Some((cause, owner.offset)),
             Ok(_) if checked.empty_name => Some((RejectCause::LabelNameEmpty, message.offset())),
+            // A field that holds 0 is not sent; this one has to be.
+            Ok(_) if timestamp == 0 => Some((RejectCause::ExemplarInvalid, message.offset())),
             Ok(_) if is_out_of_range(time_nanos) => {
                 Some((RejectCause::TimeOutOfRange, message.offset()))
             }
@@ -565,12 +568,6 @@ const fn series<'l>(
         labels,
         raw,
     }
-}
-
-/// Whether [`nanos`] had to stop at an end of its range: no number of milliseconds is one of them.
-#[inline]
-const fn is_out_of_range(time_nanos: i64) -> bool {
-    time_nanos == i64::MIN || time_nanos == i64::MAX
 }
 
 /// The family that a classic histogram's or a summary's series belongs to. A counter's family is its
