@@ -263,10 +263,12 @@ fn place(path: &str) -> Option<Place> {
     })
 }
 
-/// The Pushgateway's labels in the path behind the route's own; other paths below it carry nothing.
+/// The Pushgateway's labels in the path behind the route's own, from `/metrics/` on, which may stand
+/// anywhere there, as for VictoriaMetrics; other paths carry nothing.
 #[must_use]
 pub fn path_labels(route: Route, path: &str) -> &str {
-    path.strip_prefix(route.path()).filter(|rest| rest.starts_with("/metrics/")).unwrap_or_default()
+    let rest = path.strip_prefix(route.path()).unwrap_or_default();
+    rest.find("/metrics/").and_then(|start| rest.get(start..)).unwrap_or_default()
 }
 
 /// Whether an OPTIONS request is a browser's question before the real one.
@@ -446,10 +448,13 @@ pub fn media_type(route: Route, fields: &Fields<'_>) -> Result<Media, MediaError
     match route {
         Route::RemoteWrite => remote_write_media(fields.last("content-type")),
         Route::OtlpLogs | Route::OtlpTraces | Route::OtlpMetrics => {
-            match fields.last("content-type").and_then(MediaType::parse) {
-                Some(media) if media.is("application/x-protobuf") => Ok(Media::OtlpProtobuf),
-                Some(media) if media.is("application/json") => Ok(Media::OtlpJson),
-                _ => Err(MediaError::Unsupported),
+            let essence = fields.last("content-type").map(essence).unwrap_or_default();
+            if essence.eq_ignore_ascii_case(b"application/x-protobuf") {
+                Ok(Media::OtlpProtobuf)
+            } else if essence.eq_ignore_ascii_case(b"application/json") {
+                Ok(Media::OtlpJson)
+            } else {
+                Err(MediaError::Unsupported)
             }
         }
         Route::OtlpGrpcLogs | Route::OtlpGrpcTraces | Route::OtlpGrpcMetrics => {
@@ -506,15 +511,11 @@ fn json_logs_media(fields: &Fields<'_>) -> Result<Media, MediaError> {
     ];
     let mut refused = false;
     for value in fields.all("content-type") {
-        let binary = MediaType::parse(value).is_some_and(|media| {
-            BINARY.iter().any(|name| media.is(name))
-                || [&b"image/"[..], b"audio/", b"video/"].iter().any(|prefix| {
-                    media
-                        .essence
-                        .get(..prefix.len())
-                        .is_some_and(|start| start.eq_ignore_ascii_case(prefix))
-                })
-        });
+        let essence = essence(value);
+        let binary = BINARY.iter().any(|name| essence.eq_ignore_ascii_case(name.as_bytes()))
+            || [&b"image/"[..], b"audio/", b"video/"].iter().any(|prefix| {
+                essence.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+            });
         if !binary {
             return Ok(Media::JsonText);
         }
@@ -529,10 +530,16 @@ pub fn reply_is_json(route: Route, fields: &Fields<'_>) -> bool {
     match route {
         Route::OtlpLogs | Route::OtlpTraces | Route::OtlpMetrics => !fields
             .last("content-type")
-            .and_then(MediaType::parse)
-            .is_some_and(|media| media.is("application/x-protobuf")),
+            .is_some_and(|value| essence(value).eq_ignore_ascii_case(b"application/x-protobuf")),
         _ => true,
     }
+}
+
+/// What stands in front of the parameters. Where none of them matters, none can be wrong: senders write
+/// `charset = utf-8`, and forget values.
+fn essence(value: &[u8]) -> &[u8] {
+    let end = value.iter().position(|&byte| byte == b';').unwrap_or(value.len());
+    trim_blanks(value.get(..end).unwrap_or_default())
 }
 
 /// A media type (RFC 9110, section 8.3.1), borrowed.
