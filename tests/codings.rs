@@ -437,11 +437,9 @@ fn announced_sizes_are_not_believed() {
     // Sixty MiB declared, then one literal.
     let lying_snappy = [0x80, 0x80, 0x80, 0x1e, 0x00, b'a'];
     // Sixty MiB of content in blocks of 4 MiB, then none.
-    let lying_lz4 = [
-        lz4_header(&[&[0x68, 0x70][..], &(60u64 << 20).to_le_bytes()].concat()),
-        vec![0; 4],
-    ]
-    .concat();
+    let lying_lz4 =
+        [lz4_header(&[&[0x68, 0x70][..], &(60u64 << 20).to_le_bytes()].concat()), vec![0; 4]]
+            .concat();
     assert_eq!(
         decode(Coding::Lz4, &lying_lz4),
         Err(ContentError::ChecksumWrong { offset: lying_lz4.len() as u64 })
@@ -532,8 +530,7 @@ fn lz4_frames_of_every_form() {
         (0..300_000).map(|_| random.next().to_le_bytes()[7]).collect()
     };
     for bytes in [text(1_000_000), vec![b'a'; 700_000], noise, text(3), vec![]] {
-        for size in
-            [BlockSize::Max64KB, BlockSize::Max256KB, BlockSize::Max1MB, BlockSize::Max4MB]
+        for size in [BlockSize::Max64KB, BlockSize::Max256KB, BlockSize::Max1MB, BlockSize::Max4MB]
         {
             for mode in [BlockMode::Independent, BlockMode::Linked] {
                 for flags in 0..8 {
