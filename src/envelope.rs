@@ -180,7 +180,7 @@ impl Codings {
 pub enum FieldId {
     /// `Content-Type` as sent, with its parameters.
     ContentType = 1,
-    /// The raw query string without credentials.
+    /// The raw query string without credentials; of remote write its `extra_label` alone.
     Query = 2,
     /// `x-groundcover-env-name`
     GroundcoverEnvName = 3,
