@@ -94,6 +94,7 @@ fn read_table(payload: &[u8], table: &mut Table) -> Result<(), DecodeError> {
     let mut request = Reader::new(payload);
     loop {
         table.read_run(&mut request)?;
+        pass_series(&mut request);
         match request.tag()? {
             None => return Ok(()),
             Some(SYMBOLS) => table.read_one(request.message()?)?,
@@ -105,6 +106,18 @@ fn read_table(payload: &[u8], table: &mut Table) -> Result<(), DecodeError> {
             Some(other) => request.skip(other, REQUEST)?,
         }
     }
+}
+
+/// Passes over series shorter than 128 bytes.
+#[inline(always)]
+fn pass_series(request: &mut Reader<'_>) {
+    let mut rest = request.rest();
+    while let [0x2a, length @ 0..0x80, series @ ..] = rest
+        && let Some(behind) = series.get(usize::from(*length)..)
+    {
+        rest = behind;
+    }
+    request.continue_at(rest);
 }
 
 /// One walk over one payload.
@@ -132,6 +145,30 @@ struct Survey<'a> {
     has_exemplars: bool,
     metadata: MetadataRefs,
     created_timestamp: i64,
+}
+
+/// A series as senders write nearly all: labels in one run, one sample, metadata or none, nothing else.
+struct Plain<'a> {
+    run: Reader<'a>,
+    sample: Reader<'a>,
+    metadata: Option<Reader<'a>>,
+}
+
+impl<'a> Plain<'a> {
+    #[inline(always)]
+    fn read(mut series: Reader<'a>) -> Option<Self> {
+        let field = |series: &mut Reader<'a>, wanted| match series.tag() {
+            Ok(Some(tag)) if tag == wanted => series.message().ok(),
+            _ => None,
+        };
+        let run = field(&mut series, PACKED_REFS)?;
+        let sample = field(&mut series, SAMPLES)?;
+        let metadata = match series.is_empty() {
+            true => None,
+            false => Some(field(&mut series, METADATA)?),
+        };
+        series.is_empty().then_some(Self { run, sample, metadata })
+    }
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
@@ -170,6 +207,41 @@ impl<'a, S: RecordSink> Walk<'a, '_, S> {
 
     #[inline]
     fn time_series(&mut self, message: Reader<'a>) -> Result<(), DecodeError> {
+        // A sink that fills hears metadata first, and of the labels what only a second look gives.
+        if !S::FILLS
+            && let Some(plain) = Plain::read(message)
+        {
+            return self.plain_series(message, plain);
+        }
+        self.any_series(message)
+    }
+
+    /// A series in the form that senders write, to a sink that does not fill: walked once.
+    #[inline]
+    fn plain_series(&mut self, message: Reader<'a>, plain: Plain<'a>) -> Result<(), DecodeError> {
+        let Plain { run, sample, metadata } = plain;
+        if let Some(metadata) = metadata {
+            read_metadata(metadata, &self.symbols, &mut MetadataRefs::default())
+                .map_err(|error| error.within("metadata", None))?;
+        }
+        let checked = self.symbols.check_run(run, &mut self.names)?;
+        let name = self.symbols.text(checked.metric_name);
+        let is_over_limit = checked.count as usize > limits::LABEL_COUNT_MAX;
+        if checked.unordered || is_over_limit || checked.empty_name || name.is_empty() {
+            return self.any_series(message);
+        }
+        let labels = Ordered { symbols: self.symbols, run };
+        let owner = Owner {
+            series: Ok(series(name, &labels, None)),
+            offset: message.offset(),
+            created_timestamp: 0,
+        };
+        self.sample(sample, &owner, &mut false)
+            .map_err(|error| DecodeError::from(error).within("samples", Some(0)))
+    }
+
+    #[inline(never)]
+    fn any_series(&mut self, message: Reader<'a>) -> Result<(), DecodeError> {
         let survey = survey(message, &self.symbols)?;
         if survey.is_scattered {
             return self.time_series_out_of_order(message, &survey);
