@@ -1,7 +1,6 @@
 //! What senders get back, over real sockets: the forms and fields that decide whether they keep their data.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
-#[allow(dead_code, reason = "a part of it is used here")]
 #[path = "../perf/bodies.rs"]
 mod bodies;
 #[allow(dead_code, reason = "a part of it is used here")]
