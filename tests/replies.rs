@@ -212,7 +212,7 @@ fn every_reply_to_a_page_names_its_origin() {
         assert_eq!(credentials.as_deref(), fits.then_some("true"));
         assert!(reply.field("access-control-expose-headers").is_some());
     };
-    for size in [9, 64, 119, 120, 121, 200, 255, 256, 269, 270, 271, 300, 1000] {
+    for size in [9, 64, 112, 113, 120, 121, 200, 255, 256, 269, 270, 271, 300, 1000] {
         let origin = origin(size);
         let from = ("Origin", origin.as_str());
         let replies = [

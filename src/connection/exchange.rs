@@ -18,7 +18,7 @@ struct Echoed<const N: usize> {
 /// The page that a request came from. Nearly all are short; memory of its own is for those that are not.
 enum Origin {
     None,
-    Short(Echoed<120>),
+    Short(Echoed<112>),
     Long(Box<[u8]>),
     /// Longer than any host: the reply names none.
     TooLong,
