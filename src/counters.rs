@@ -91,6 +91,8 @@ pub struct ShardCounters {
     /// By endpoint and cause; the labels are in the order in which causes were first seen.
     pub refusals: Box<[[Counter; CAUSE_COUNT_MAX]; ENDPOINT_COUNT]>,
     causes: Mutex<Vec<&'static str>>,
+    /// Records that were rejected while the rest of their body was kept, by endpoint.
+    pub rejected: [Counter; ENDPOINT_COUNT],
     /// Bodies that were answered and not kept, in the order of `route::Unkept::ALL`.
     pub unkept: [Counter; UNKEPT_COUNT],
     /// HTTP/2 connections that were ended for what they did too often, by `Abuse::place`.
@@ -118,6 +120,7 @@ impl Default for ShardCounters {
                 std::array::from_fn(|_| Counter::default())
             })),
             causes: Mutex::new(Vec::with_capacity(CAUSE_COUNT_MAX)),
+            rejected: Default::default(),
             unkept: Default::default(),
             http2_abuse: Default::default(),
             tls_handshakes: Default::default(),
@@ -232,6 +235,8 @@ pub struct StoreCounters {
     pub rows: Counter,
     /// Texts in which invalid UTF-8 was replaced.
     pub texts_replaced: Counter,
+    /// Records that could not be read and were stored as their text, by endpoint.
+    pub unparsed: [Counter; ENDPOINT_COUNT],
     /// Entries that could not be decoded and went to quarantine.
     pub quarantined_entries: Counter,
     /// Plans that failed and are tried again (disk full, IO errors).

@@ -117,9 +117,22 @@ pub const JSON_RECORD_SIZE_MAX: usize = MIB;
 pub const JSON_RECORD_NODE_COUNT_MAX: usize = 64 * KIB;
 /// A Firehose record after its own gzip: 1 MB of the most that CloudWatch sends becomes about this.
 pub const FIREHOSE_RECORD_SIZE_MAX: usize = 16 * MIB;
-/// All gzip records of one Firehose body together: a quarter of a second of inflating. They are
-/// inflated one at a time, so this bounds time and rows, not memory.
-pub const FIREHOSE_INFLATED_SIZE_MAX: usize = 256 * MIB;
+/// All gzip records of one Firehose body together: twenty times the 48 MiB that its base64 holds, and
+/// CloudWatch's text shrinks to a tenth. A second of inflating on a large-body thread. They are
+/// inflated one at a time, and what they become leaves a store worker in parts: this bounds time, not memory.
+pub const FIREHOSE_INFLATED_SIZE_MAX: usize = 1024 * MIB;
+/// What records may inflate to in a shard's turn; a delivery with more goes to a large-body thread.
+pub const FIREHOSE_TURN_SIZE_MAX: usize = 2 * LARGE_BODY;
+/// What all logs of one Firehose body may weigh: four million, of 250 bytes if they are the most that inflates.
+/// A record that would make it more is kept as it came.
+pub const FIREHOSE_WEIGHT_MAX: u64 = 2 * BODY_WEIGHT_MAX;
+/// Records of one Firehose body: AWS puts 10,000 into one at most. What has more is not from there.
+pub const FIREHOSE_RECORD_COUNT_MAX: u32 = 256 * 1024;
+/// Account, group and stream of a CloudWatch message: AWS' own names have 512 characters at most, of six
+/// bytes if they are escaped.
+pub const CLOUDWATCH_NAME_SIZE_MAX: usize = 4 * KIB;
+/// The request id as each log has it: Firehose's has 36 characters. A longer one is cut.
+pub const FIREHOSE_REQUEST_ID_SIZE_MAX: usize = 256;
 /// Inflated memory that is kept from one Firehose body to the next.
 pub const FIREHOSE_INFLATED_SIZE_KEPT: usize = 4 * MIB;
 /// Common attributes of a Firehose request: five times what AWS lets a stream have.
@@ -130,6 +143,10 @@ pub const RECORD_WEIGHT: u64 = 8;
 pub const EVENT_WEIGHT: u64 = 16;
 /// All that one body may weigh: 128 MiB of columns. Two million records, or half a million events.
 pub const BODY_WEIGHT_MAX: u64 = 16 * 1024 * 1024;
+/// Bytes that a body says once and that are written with each record they belong to, such as a resource:
+/// seconds of a store worker's time. A body of the largest size, all points of 130 bytes, may have a
+/// resource of 4 KiB; half a megabyte may stand beside four thousand records.
+pub const BODY_REPEATED_SIZE_MAX: u64 = 2 * 1024 * MIB as u64;
 /// Labels of one remote-write series; the largest that real exporters make have below a hundred.
 pub const LABEL_COUNT_MAX: usize = KIB;
 /// Labels that a request adds to each of its series: its path and query hold them.
@@ -139,6 +156,15 @@ pub const OPEN_FAMILY_SIZE_MAX: usize = 8 * KIB;
 /// Symbols of one remote-write 2.0 request: Prometheus sends 2,000 samples at a time, so some 20,000.
 /// A body of the largest size has as many only if they average 16 bytes and no series refers to them.
 pub const SYMBOL_COUNT_MAX: usize = 2 * MIB;
+/// Texts in the dictionary of a Datadog v0.5 body, of eight bytes each beside their own: tracers send 20 MB
+/// at most, and a text takes a byte on the wire if it is empty.
+pub const DATADOG_TEXT_COUNT_MAX: usize = 2 * MIB;
+/// JSON inside of a Datadog tag, which is parsed into a tree of many times its size. Longer text stays a tag.
+pub const EMBEDDED_JSON_SIZE_MAX: usize = MIB;
+/// Tags and resources of one Datadog series, which are sorted: their number…
+pub const SERIES_TAG_COUNT_MAX: u32 = 4096;
+/// …and their bytes. Agents cut a tag at 200 characters.
+pub const SERIES_TAGS_SIZE_MAX: usize = MIB;
 /// Buckets of one side of a native histogram after its gaps are filled: gaps come from the peer.
 pub const HISTOGRAM_BUCKET_COUNT_MAX: usize = 4 * KIB;
 /// Bins of one Datadog sketch: Agents keep 4,096 keys and part a bin that outgrows 16 bits.

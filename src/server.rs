@@ -169,13 +169,15 @@ impl MemoryBound {
     fn of(config: &Config) -> Self {
         let shards = u64::from(config.shards);
         // An arena holds two stacked codings; JSON scratch, pipelines and what codes blocks anew are small
-        // beside it.
+        // beside it. So is what stands beside a Firehose record's place: JSON of Datadog traces as
+        // `MessagePack` is a payload and its growth, tables of texts and symbols are half of one.
         // A record of a Firehose delivery is inflated by itself; its base64 is three quarters of the body.
         let record = limits::FIREHOSE_RECORD_SIZE_MAX as u64;
         let arena = 3 * limits::LARGE_BODY as u64 + 4 * limits::BLOCK_SIZE_MAX as u64 + record;
         let large =
             3 * limits::PAYLOAD_SIZE_MAX as u64 + record + limits::PAYLOAD_SIZE_MAX as u64 / 4 * 3;
-        // Columns, their sorted copy, the encoded part, and one decoded body.
+        // Columns, their sorted copy, the encoded part, and one decoded body, which leaves in parts if it
+        // becomes more than one.
         let worker = 3 * config.store.part_size.0 + large;
         Self {
             bodies: shards * config.limits.body_memory.0,

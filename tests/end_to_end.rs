@@ -157,6 +157,51 @@ fn three_protocols_reach_parquet_value_by_value() {
     assert!(server.stop().success());
 }
 
+/// What is kept as text and what is left out is accepted all the same: only these numbers tell.
+#[test]
+fn records_that_are_left_out_or_kept_as_text_are_counted() {
+    let folder = folder();
+    let data = folder.path().join("data");
+    let server = Server::start(&data, &[]);
+    let json = [("Content-Type", "application/json")];
+    let reply = server.post("/json/logs", &json, br#"[{"message":"a"},5,{"a":tru},6]"#);
+    assert_eq!(reply.status, 200, "{reply:?}");
+    let delivery = br#"{"records":[{"data":"!"},{"data":"QQ=="},{"data":null}]}"#;
+    let reply = server.post("/firehose/logs", &json, delivery);
+    assert_eq!(reply.status, 200, "{reply:?}");
+    server.wait_until_stored();
+    let metric = |name, route| server.metric(&format!("{name}{{route=\"{route}\"}}"));
+    assert_eq!(metric("inrush_rejected_records_total", "/json/logs"), 2.0);
+    assert_eq!(metric("inrush_unparsed_records_total", "/json/logs"), 1.0);
+    assert_eq!(metric("inrush_unparsed_records_total", "/firehose/logs"), 2.0);
+    assert_eq!(metric("inrush_rejected_records_total", "/firehose/logs"), 0.0);
+    assert!(server.stop().success());
+}
+
+/// A small body that would be gigabytes of columns is refused; one that is as large as it may be is stored in
+/// parts, and the server stays as small as it is for others.
+#[test]
+fn a_body_that_repeats_much_is_refused_or_stored_in_bounded_memory() {
+    let folder = folder();
+    let data = folder.path().join("data");
+    let server = Server::start(&data, &[("INRUSH_STORE_PART_SIZE", "16MiB")]);
+    let body = |count: usize| {
+        let (text, records) = ("x".repeat(512 * 1024), vec!["{}"; count].join(","));
+        format!(r#"{{"big":"{text}","logs":[{records}]}}"#)
+    };
+    let json = [("Content-Type", "application/json")];
+    let reply = server.post("/json/logs", &json, body(9000).as_bytes());
+    assert_eq!(reply.status, 400, "{reply:?}");
+    assert_eq!(server.post("/json/logs", &json, body(500).as_bytes()).status, 200);
+    server.wait_until_stored();
+    assert_eq!(rows(&data, Table::Logs).len(), 500);
+    let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
+    let peak = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+    let peak: u64 = peak.split_whitespace().nth(1).unwrap().parse().unwrap();
+    assert!(peak < 250 * 1024, "{peak} KiB");
+    assert!(server.stop().success());
+}
+
 #[test]
 fn a_graceful_stop_publishes_at_once_and_a_restart_goes_on() {
     let folder = folder();

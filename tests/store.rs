@@ -27,12 +27,12 @@ use inrush::batch::record::{
     Attributes, Exemplar, Histogram, HistogramKind, Identity, Log, Metadata, MetricType, Nothing,
     Resource, Sample, Scope, Series, Temporality, Text, Value, Values,
 };
-use inrush::batch::{ColumnSink, RecordSink, RejectCause, Table};
+use inrush::batch::{RecordSink, RejectCause, Table};
 use inrush::counters::StoreCounters;
 use inrush::decode::Fault;
 use inrush::envelope::{Envelope, FieldId, RequestFields, Route};
 use inrush::journal::read::EntrySource;
-use inrush::store::{self, Options};
+use inrush::store::{self, Options, PartSink};
 use journal::{MemoryJournal, Script, Scripts, Stored, body_of};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::file::reader::{FileReader, SerializedFileReader};
@@ -114,12 +114,12 @@ fn log<'a>(time_nanos: i64, body: Value<'a>, attributes: &'a dyn Attributes) -> 
     }
 }
 
-fn push_log(sink: &mut ColumnSink, time_nanos: i64, body: &str) {
+fn push_log(sink: &mut PartSink<'_>, time_nanos: i64, body: &str) {
     sink.log(&log(time_nanos, text(body), &Nothing));
     sink.keep();
 }
 
-fn resource(sink: &mut ColumnSink, service: &str) {
+fn resource(sink: &mut PartSink<'_>, service: &str) {
     let attributes = [("service.name", text(service))];
     sink.resource(&Resource { attributes: &Pairs(&attributes), schema_url: Text::EMPTY });
 }
@@ -142,7 +142,7 @@ fn sample(time_nanos: i64, value: f64) -> Sample {
     Sample { time_nanos, value, value_int: None, start_time_nanos: 0, flags: 0 }
 }
 
-fn push_sample(sink: &mut ColumnSink, time_nanos: i64, value: f64) {
+fn push_sample(sink: &mut PartSink<'_>, time_nanos: i64, value: f64) {
     sink.sample(&sample(time_nanos, value));
     sink.keep();
 }
@@ -748,7 +748,7 @@ fn mixed_entry(what: u32, fields: &[u8]) -> Stored {
             panic!("in the middle of a row");
         }
     }
-    let script: Script = Arc::new(move |_, sink: &mut ColumnSink| {
+    let script: Script = Arc::new(move |_, sink: &mut PartSink<'_>| {
         resource(sink, "s");
         sink.series(&series("up", &Nothing, Some(b"raw")));
         push_sample(sink, i64::from(what), 1.0);
@@ -852,24 +852,103 @@ fn log_times(data: &Path) -> Vec<i64> {
 #[test]
 fn plans_and_parts_of_any_size_hold_every_row_once() {
     let max = usize::MAX;
-    for (workers, plan_size_max, part_size_max) in
-        [(1, 1, 1), (3, 1, max), (2, 1000, 4096), (4, u64::MAX, 1), (1, u64::MAX, max)]
-    {
+    for (workers, plan_size_max, part_size_max, entries) in [
+        (1, 1, 1, 50),
+        (3, 1, max, 50),
+        (2, 1000, 4096, 50),
+        // A part a record, so that the entries that fail do so behind their first part.
+        (4, u64::MAX, 1, 20),
+        (1, u64::MAX, max, 50),
+    ] {
         let (folder, journal) = (tempfile::tempdir().unwrap(), MemoryJournal::new(9));
-        numbered_logs(&journal, 3, 50);
+        numbered_logs(&journal, 3, entries);
         let mut options = options(folder.path());
         (options.workers, options.plan_size_max) = (workers, plan_size_max);
         options.part_size_max = part_size_max;
         let counters = store_all(options, &journal);
-        assert_eq!(log_times(folder.path()), expected_times(50), "{workers} workers");
-        assert_eq!(counters.rows.value() as usize, expected_times(50).len());
-        assert_eq!(counters.quarantined_entries.value(), 10);
+        assert_eq!(log_times(folder.path()), expected_times(entries), "{workers} workers");
+        assert_eq!(counters.rows.value() as usize, expected_times(entries).len());
+        assert_eq!(counters.quarantined_entries.value(), entries / 5);
         assert_eq!(counters.lag_bytes.value(), 0);
         for range in journal.shards() {
             assert_eq!(range.oldest, range.frontier, "everything is retired");
         }
         assert!(list(&folder.path().join("store/writing")).is_empty());
     }
+}
+
+/// An entry larger than a part: owners come along from part to part, and a series' row comes once.
+#[test]
+fn an_entry_of_many_parts_has_the_rows_of_one() {
+    let stored = |part_size_max| {
+        let (folder, journal) = (tempfile::tempdir().unwrap(), MemoryJournal::new(9));
+        journal.script(0, (Route::OtlpMetrics, "acme", NEW_YEAR), |_, sink| {
+            for owner in ["a", "", "a"] {
+                resource(sink, owner);
+                sink.scope(&Scope {
+                    name: "scope".into(),
+                    version: "1".into(),
+                    attributes: &Pairs(&[("s", text("t"))]),
+                    schema_url: Text::EMPTY,
+                });
+                for time in 0..3 {
+                    push_log(sink, time, &"a body of some size ".repeat(200));
+                    let labels = Pairs(&[("k", text("v"))]);
+                    sink.series(&Series {
+                        identity: Identity::Full,
+                        ..series("up", &labels, Some(b"raw"))
+                    });
+                    push_sample(sink, time, 1.0);
+                    push_sample(sink, time, 2.0);
+                    let attributes = &Pairs(&[("e", text("x"))]);
+                    sink.exemplar(&Exemplar {
+                        time_nanos: time,
+                        value: 1.0,
+                        trace_id: None,
+                        span_id: None,
+                        attributes,
+                    });
+                    sink.keep();
+                }
+            }
+            Ok(())
+        });
+        let mut options = options(folder.path());
+        options.part_size_max = part_size_max;
+        store_all(options, &journal);
+        let count = parts(folder.path(), Table::Logs).len();
+        let tables =
+            [Table::Logs, Table::MetricSeries, Table::MetricSamples, Table::MetricExemplars];
+        let rows = tables.map(|table| {
+            let mut rows: Vec<String> =
+                rows(folder.path(), table).iter().map(ToString::to_string).collect();
+            rows.sort();
+            rows
+        });
+        (count, rows)
+    };
+    let ((parts, parted), (part, whole)) = (stored(1), stored(usize::MAX));
+    assert!(parts > 4 && part == 1, "{parts}, {part}");
+    assert_eq!(parted, whole);
+    assert_eq!(whole.map(|rows| rows.len()), [9, 2, 18, 9]);
+}
+
+/// Whatever fails behind the first part of an entry takes all of the entry's rows back.
+#[test]
+fn an_entry_that_fails_behind_its_first_part_leaves_no_row() {
+    let (folder, journal) = (tempfile::tempdir().unwrap(), MemoryJournal::new(9));
+    for what in [4, 2, 5, 1, 3, 6] {
+        journal.append(0, mixed_entry(what, &[]));
+    }
+    let mut options = options(folder.path());
+    options.part_size_max = 1;
+    let counters = store_all(options, &journal);
+    assert_eq!(log_times(folder.path()), [4, 5, 6]);
+    assert_eq!(rows(folder.path(), Table::MetricSamples).len(), 3);
+    assert_eq!(rows(folder.path(), Table::MetricSeries).len(), 1);
+    assert_eq!(counters.quarantined_entries.value(), 3);
+    assert_eq!(list(&folder.path().join("quarantine")).len(), 3);
+    assert!(list(&folder.path().join("store/writing")).is_empty());
 }
 
 /// Large ranges are split over the workers, each writing parts of its own.

@@ -195,3 +195,29 @@ fn what_is_wrong_is_said() {
     assert!(said.contains("no server answers at http://127.0.0.1:1/tail"), "{said}");
     assert!(said.contains("--admin"), "{said}");
 }
+
+/// Each line has its resource: a body of half a megabyte is gigabytes of lines, which nobody would read.
+#[test]
+fn a_large_resource_is_cut_in_every_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(&folder.path().join("data"), &[]);
+    let tail = Tail::start(&server, &["--json"]);
+    let text = "x".repeat(512 * 1024);
+    let body = serde_json::json!({"resourceLogs": [{
+        "resource": {"attributes": [{"key": "k", "value": {"stringValue": text}}]},
+        "scopeLogs": [{"logRecords": vec![serde_json::json!({"body": {"stringValue": "a"}}); 3000]}],
+    }]});
+    assert_eq!(server.post("/v1/logs", &[JSON], body.to_string().as_bytes()).status, 200);
+    for _ in 0..3000 {
+        let row = tail.next_json();
+        let shown = row["ResourceAttributes"]["k"].as_str().unwrap();
+        assert!(shown.ends_with("…[cut, 524288 bytes]") && shown.len() < 5000);
+    }
+    tail.assert_quiet();
+    let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
+    let peak = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+    let peak: u64 = peak.split_whitespace().nth(1).unwrap().parse().unwrap();
+    assert!(peak < 300 * 1024, "{peak} KiB");
+    tail.kill();
+    assert!(server.stop().success());
+}

@@ -213,6 +213,29 @@ fn records(page: &mut Page, status: &Status) {
             page.sample("inrush_records_total", &labels, totals[signal as usize]);
         }
     }
+    page.family(
+        "inrush_rejected_records_total",
+        "counter",
+        "Records that were rejected while the rest of their body was kept, by endpoint.",
+    );
+    for index in 0..ENDPOINT_COUNT {
+        let count: u64 = status.shards.iter().map(|shard| shard.rejected[index].value()).sum();
+        if count > 0 {
+            let labels = [("route", endpoint_label(index))];
+            page.sample("inrush_rejected_records_total", &labels, count);
+        }
+    }
+    page.family(
+        "inrush_unparsed_records_total",
+        "counter",
+        "Records that could not be read and are stored as their text with _parse_error, by endpoint.",
+    );
+    for (index, unparsed) in status.store.unparsed.iter().enumerate() {
+        if unparsed.value() > 0 {
+            let labels = [("route", endpoint_label(index))];
+            page.sample("inrush_unparsed_records_total", &labels, unparsed.value());
+        }
+    }
 }
 
 fn commits(page: &mut Page, status: &Status) {

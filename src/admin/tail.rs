@@ -27,7 +27,7 @@ use crate::decode::{self, Scratch};
 use crate::envelope::{Envelope, Signal};
 use crate::journal::Journal;
 use crate::journal::read::{EntrySource, Read};
-use crate::limits::{MIB, PAYLOAD_SIZE_MAX};
+use crate::limits::{LARGE_BODY, MIB, PAYLOAD_SIZE_MAX};
 
 /// How often the frontiers are looked at. With the reading it stays well below the second that a
 /// record may take to be seen.
@@ -157,13 +157,15 @@ struct Reader {
 
 impl Reader {
     fn new(journal: Arc<Journal>, wanted: Wanted, sender: Sender<Bytes>) -> Self {
+        let to = sender.clone();
+        let receiver = move |lines| to.blocking_send(Bytes::from(lines)).is_ok();
         let seen = journal.shards().iter().map(|range| (range.shard, range.frontier)).collect();
         Self {
             journal,
             wanted,
             sender,
             seen,
-            lines: JsonLines::default(),
+            lines: JsonLines::handed_on(PIECE_SIZE, Box::new(receiver)),
             scratch: Scratch::default(),
             arena: Arena::default(),
         }
@@ -210,7 +212,9 @@ impl Reader {
                 // Retired while it was read, or damaged: the store says more about that.
                 self.skip(range.shard, end - seen, end)?;
             }
-            self.flush()?;
+            if !self.lines.flush() {
+                return Err(Gone);
+            }
         }
         Ok(found)
     }
@@ -223,14 +227,12 @@ impl Reader {
     /// Whether the range could be read.
     fn read(&mut self, shard: u32, range: Range<u64>) -> bool {
         let journal = Arc::clone(&self.journal);
-        let mut is_gone = false;
         let read = journal.read(shard, range, &mut |read| {
             if let Read::Entry { ref envelope, body, .. } = read
-                && !is_gone
+                && !self.sender.is_closed()
                 && self.wanted.has(envelope)
             {
                 self.entry(envelope, body);
-                is_gone = self.lines.len() >= PIECE_SIZE && self.flush().is_err();
             }
         });
         read.is_ok()
@@ -238,7 +240,6 @@ impl Reader {
 
     fn entry(&mut self, envelope: &Envelope<'_>, body: &[u8]) {
         let (lines, scratch, arena) = (&mut self.lines, &mut self.scratch, &mut self.arena);
-        let before = lines.len();
         lines.begin(envelope);
         let decoded = catch_unwind(AssertUnwindSafe(|| {
             let payload = content::decode(envelope.codings, body, arena, PAYLOAD_SIZE_MAX).ok()?;
@@ -246,17 +247,10 @@ impl Reader {
         }));
         if !matches!(decoded, Ok(Some(_))) {
             // Never acknowledged as it was checked before; the store puts it into quarantine.
-            lines.rollback(before);
+            lines.rollback();
             self.scratch = Scratch::default();
         }
-    }
-
-    fn flush(&mut self) -> Result<(), Gone> {
-        if self.lines.is_empty() {
-            return Ok(());
-        }
-        let lines = self.lines.take();
-        self.send(Bytes::from(lines))
+        self.arena.shrink_to(LARGE_BODY);
     }
 
     fn send(&self, piece: Bytes) -> Result<(), Gone> {

@@ -31,6 +31,7 @@ use super::series_id::{
 };
 use super::sink::{RecordSink, RejectCause};
 use super::text::{at, place};
+use crate::counters::{ENDPOINT_COUNT, endpoint_index};
 use crate::envelope::{Envelope, Signal};
 
 const NANOS_PER_HOUR: u64 = 3_600_000_000_000;
@@ -65,6 +66,7 @@ pub struct Mark {
     pending: usize,
     last_seen_changes: usize,
     replaced: u64,
+    unparsed: u64,
 }
 
 /// See the head of this file.
@@ -104,6 +106,11 @@ pub struct ColumnSink {
     pending: Vec<(SeriesId, u32)>,
     last_seen_changes: Vec<(u32, i64)>,
     bodies_replaced: u64,
+    /// About the bytes that came to columns since they were last measured.
+    grown: usize,
+    /// Records kept as text since the last [`ColumnSink::take_unparsed`], by endpoint; and the present one's.
+    unparsed: [u64; ENDPOINT_COUNT],
+    endpoint: usize,
     /// Of columns already taken; less those of undone rows.
     replaced_before: u64,
     replaced_undone: u64,
@@ -139,6 +146,9 @@ impl ColumnSink {
             pending: Vec::new(),
             last_seen_changes: Vec::new(),
             bodies_replaced: 0,
+            grown: 0,
+            unparsed: [0; ENDPOINT_COUNT],
+            endpoint: 0,
             replaced_before: 0,
             replaced_undone: 0,
         }
@@ -159,6 +169,7 @@ impl ColumnSink {
         self.arrival_nanos = i64::try_from(envelope.arrival_nanos).unwrap_or(i64::MAX);
         self.day = u32::try_from(hour / 24).unwrap_or(u32::MAX - 1);
         self.signal = envelope.route.signal();
+        self.endpoint = endpoint_index(Some(envelope.route));
         self.tenant.clear();
         self.tenant.push_str(envelope.tenant);
         self.labels_context = xxh3_128_with_seed(envelope.tenant.as_bytes(), self.options.seed);
@@ -184,6 +195,7 @@ impl ColumnSink {
             pending: self.pending.len(),
             last_seen_changes: self.last_seen_changes.len(),
             replaced: self.replaced_now(),
+            unparsed: self.unparsed[self.endpoint],
         }
     }
 
@@ -198,6 +210,7 @@ impl ColumnSink {
         }
         columns.truncate(&mark.counts);
         self.pending.truncate(mark.pending);
+        self.unparsed[self.endpoint] = mark.unparsed;
         for (key, before) in self.touched.drain(..).rev() {
             self.cache.restore(key, before);
         }
@@ -213,6 +226,52 @@ impl ColumnSink {
         self.columns.iter().map(|(_, columns)| columns.size()).sum()
     }
 
+    /// Whether the columns hold `size_max` bytes. Measured once they have grown by a share of it, as
+    /// this is asked after every record.
+    #[inline]
+    pub fn is_full(&mut self, size_max: usize) -> bool {
+        const STEP_MAX: usize = 1024 * 1024;
+        if self.grown < (size_max / 16).min(STEP_MAX) {
+            return false;
+        }
+        self.grown = 0;
+        self.size() >= size_max
+    }
+
+    /// Hands out the columns of every arrival hour in the middle of an entry, between two records, and
+    /// goes on with empty ones in which the present owners stand. What was handed out is beyond the
+    /// reach of [`ColumnSink::rollback`].
+    pub fn take_part(&mut self) -> Vec<Columns> {
+        let current = self.current;
+        let taken = self.take();
+        let from = &taken[current];
+        self.columns_sequence += 1;
+        let mut columns = Columns::new(from.hour(), self.options.seed);
+        self.tenant_number = columns.texts.intern(self.tenant.as_bytes());
+        self.protocol_number = columns.texts.intern(from.texts.text(self.protocol_number));
+        if self.resource != 0 {
+            self.resource = columns.copy_resource(from, self.resource);
+        }
+        if self.scope != 0 {
+            self.scope = columns.copy_scope(from, self.scope);
+        }
+        self.owner = NONE;
+        if self.series != NONE {
+            let (id, _) = from.numbers[at(self.series)];
+            columns.numbers.push((id, self.tenant_number));
+            self.series = 0;
+            if let Some(slot) = self.series_key.and_then(|key| self.cache.find(key)) {
+                (slot.columns, slot.number) = (self.columns_sequence, 0);
+            }
+        }
+        self.open = Open::None;
+        self.touched.clear();
+        self.last_seen_changes.clear();
+        self.columns.push((self.columns_sequence, columns));
+        self.current = 0;
+        taken
+    }
+
     /// Hands out the columns of every arrival hour and starts empty ones.
     pub fn take(&mut self) -> Vec<Columns> {
         self.replaced_before +=
@@ -226,6 +285,11 @@ impl ColumnSink {
         std::mem::take(&mut self.pending)
     }
 
+    /// Records that were kept as text since this was last called, by endpoint.
+    pub fn take_unparsed(&mut self) -> [u64; ENDPOINT_COUNT] {
+        std::mem::replace(&mut self.unparsed, [0; ENDPOINT_COUNT])
+    }
+
     /// Texts kept in which bad UTF-8 was replaced, since the sink was made.
     #[must_use]
     pub fn texts_replaced(&self) -> u64 {
@@ -237,6 +301,7 @@ impl ColumnSink {
         self.replaced_undone = self.replaced_now();
         self.take();
         self.pending.clear();
+        self.unparsed = [0; ENDPOINT_COUNT];
         self.cache.clear();
     }
 
@@ -332,7 +397,9 @@ impl ColumnSink {
     fn write_series_row(&mut self, series: &Series<'_>) {
         let owner = self.owner();
         let columns = &mut self.columns[self.current].1;
+        let before = columns.series_labels.size();
         columns.series_labels.push(&mut columns.keys, &mut columns.cells, series.labels);
+        self.grown += size_of::<SeriesRow>() + columns.series_labels.size() - before;
         let row = columns.series_labels.len() - 1;
         let service = match series.identity {
             Identity::Labels => {
@@ -367,12 +434,12 @@ impl RecordSink for ColumnSink {
             &mut columns.cells,
             resource.attributes,
         );
-        self.resource = place(columns.resource_attributes.len() - 1);
         let service = columns.keys.intern(b"service.name");
-        let service = columns.resource_attributes.find(at(self.resource), service);
+        let last = columns.resource_attributes.len() - 1;
+        let service = columns.resource_attributes.find(last, service);
         let service = columns.texts.intern(service.unwrap_or_default());
         let schema_url = columns.texts.intern(resource.schema_url.0);
-        columns.resources.push(ResourceRow { service, schema_url });
+        self.resource = columns.add_resource(ResourceRow { service, schema_url });
         (self.scope, self.owner, self.series_key) = (0, NONE, None);
         if self.signal == Signal::Metrics {
             let into = &mut self.owner_encoding.resource;
@@ -385,12 +452,12 @@ impl RecordSink for ColumnSink {
     fn scope(&mut self, scope: &Scope<'_>) {
         let columns = &mut self.columns[self.current].1;
         columns.scope_attributes.push(&mut columns.keys, &mut columns.cells, scope.attributes);
-        self.scope = place(columns.scope_attributes.len() - 1);
-        columns.scopes.push(ScopeRow {
+        let row = ScopeRow {
             name: columns.texts.intern(scope.name.0),
             version: columns.texts.intern(scope.version.0),
             schema_url: columns.texts.intern(scope.schema_url.0),
-        });
+        };
+        self.scope = columns.add_scope(row);
         (self.owner, self.series_key) = (NONE, None);
         if self.signal == Signal::Metrics {
             let names = (scope.name.0, scope.version.0);
@@ -403,6 +470,7 @@ impl RecordSink for ColumnSink {
     fn log(&mut self, log: &Log<'_>) {
         let owner = self.owner();
         let columns = &mut self.columns[self.current].1;
+        let before = columns.log_bodies.bytes.len() + columns.log_attributes.size();
         self.bodies_replaced += append_value(&mut columns.log_bodies.bytes, log.body);
         columns.log_bodies.end_row();
         columns.log_attributes.push(&mut columns.keys, &mut columns.cells, log.attributes);
@@ -420,12 +488,15 @@ impl RecordSink for ColumnSink {
             event_name: intern(log.event_name),
             trace_flags: log.trace_flags,
         });
+        let after = columns.log_bodies.bytes.len() + columns.log_attributes.size();
+        self.grown += size_of::<LogRow>() + after - before;
         self.open = Open::Log;
     }
 
     fn span(&mut self, span: &Span<'_>) {
         let owner = self.owner();
         let columns = &mut self.columns[self.current].1;
+        let before = columns.span_maps_size();
         let Columns { texts, keys, cells, .. } = columns;
         let mut intern = |text: Text<'_>| {
             if text.is_empty() { Interner::EMPTY } else { texts.intern(text.0) }
@@ -461,6 +532,7 @@ impl RecordSink for ColumnSink {
             kind: span.kind,
             status_code: span.status_code,
         });
+        self.grown += size_of::<SpanRow>() + columns.span_maps_size() - before;
         self.open = Open::Span;
     }
 
@@ -511,6 +583,7 @@ impl RecordSink for ColumnSink {
             series: self.series,
             flags: sample.flags,
         });
+        self.grown += size_of::<SampleRow>();
         self.open = Open::Sample;
     }
 
@@ -518,6 +591,13 @@ impl RecordSink for ColumnSink {
         assert!(self.series != NONE, "a histogram comes after its series");
         let columns = &mut self.columns[self.current].1;
         let lists = &mut columns.histogram_lists;
+        let values = histogram.bounds.len()
+            + histogram.bucket_counts.len()
+            + histogram.positive_counts.len()
+            + histogram.negative_counts.len()
+            + histogram.custom_bounds.len()
+            + 2 * histogram.quantiles.len();
+        self.grown += size_of::<HistogramRow>() + values * size_of::<f64>();
         lists.bounds.push(histogram.bounds);
         lists.bucket_counts.push(histogram.bucket_counts);
         lists.positive_counts.push(histogram.positive_counts);
@@ -547,6 +627,7 @@ impl RecordSink for ColumnSink {
     fn exemplar(&mut self, exemplar: &Exemplar<'_>) {
         assert!(self.series != NONE, "an exemplar comes after its series");
         let columns = &mut self.columns[self.current].1;
+        let before = columns.exemplar_attributes.size();
         columns.exemplar_attributes.push(
             &mut columns.keys,
             &mut columns.cells,
@@ -559,6 +640,7 @@ impl RecordSink for ColumnSink {
             span_id: exemplar.span_id.unwrap_or_default(),
             series: self.series,
         });
+        self.grown += size_of::<ExemplarRow>() + columns.exemplar_attributes.size() - before;
         self.open = Open::Exemplar;
     }
 
@@ -583,6 +665,10 @@ impl RecordSink for ColumnSink {
         columns.metadata_places.insert(key, place(columns.metadata.len()));
         columns.metadata.push((key, self.arrival_nanos));
         self.open = Open::Metadata(None);
+    }
+
+    fn unparsed(&mut self) {
+        self.unparsed[self.endpoint] += 1;
     }
 
     #[inline]

@@ -288,6 +288,52 @@ fn taking_columns_between_entries_changes_no_row() {
     assert_eq!(often.take_pending(), once.take_pending());
 }
 
+/// Owners that come in turns, as a forwarder's do, are held once each, whatever their size.
+#[test]
+fn owners_said_in_turns_stand_once() {
+    struct Big(u8);
+    impl Attributes for Big {
+        fn walk(&self, visit: &mut dyn FnMut(Text<'_>, Value<'_>)) {
+            let text = vec![self.0; 100_000];
+            visit("big".into(), Value::Text(Text(&text)));
+            visit("bad".into(), Value::Text(Text(b"\xff")));
+        }
+    }
+    let mut sink = sink();
+    sink.begin(&Envelope {
+        route: Route::OtlpLogs,
+        codings: Codings::IDENTITY,
+        tenant: "a",
+        arrival_nanos: 1,
+        fields: RequestFields::EMPTY,
+    });
+    let say = |sink: &mut ColumnSink, turn: u8| {
+        sink.resource(&Resource { attributes: &Big(turn % 2), schema_url: "r".into() });
+        sink.scope(&Scope {
+            name: "s".into(),
+            version: Text::EMPTY,
+            attributes: &Big(2 + turn % 2),
+            schema_url: Text::EMPTY,
+        });
+    };
+    for turn in 0..2 {
+        say(&mut sink, turn);
+    }
+    let (size, replaced) = (sink.size(), sink.texts_replaced());
+    let mark = sink.mark();
+    for turn in 2..200 {
+        say(&mut sink, turn);
+    }
+    assert_eq!((sink.size(), sink.texts_replaced()), (size, replaced));
+    // Undone ones are found no more.
+    sink.resource(&Resource { attributes: &Big(9), schema_url: Text::EMPTY });
+    sink.rollback(&mark);
+    assert_eq!(sink.size(), size + 32, "but for its place");
+    sink.resource(&Resource { attributes: &Big(8), schema_url: Text::EMPTY });
+    sink.resource(&Resource { attributes: &Big(9), schema_url: Text::EMPTY });
+    assert!(sink.size() > size + 200_000);
+}
+
 #[test]
 fn size_follows_what_is_held() {
     let mut sink = sink();

@@ -43,13 +43,13 @@ pub(super) struct Owner {
     pub(super) protocol: u32,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct ResourceRow {
     pub(super) service: u32,
     pub(super) schema_url: u32,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct ScopeRow {
     pub(super) name: u32,
     pub(super) version: u32,
@@ -188,6 +188,7 @@ pub(super) struct Counts {
 pub struct Columns {
     /// Hours since the epoch.
     hour: u64,
+    seed: u64,
     pub(super) texts: Interner,
     pub(super) keys: Interner,
     /// Numbers the map cells, never repeating: see [`MapColumn`].
@@ -196,6 +197,9 @@ pub struct Columns {
     pub(super) resource_attributes: MapColumn,
     pub(super) scopes: Vec<ScopeRow>,
     pub(super) scope_attributes: MapColumn,
+    /// Resources and scopes by the hash of what they say. A place may be out of use since a rollback.
+    resource_places: HashMap<u64, u32>,
+    scope_places: HashMap<u64, u32>,
     pub(super) owners: Vec<Owner>,
     pub(super) logs: Vec<LogRow>,
     pub(super) log_bodies: TextColumn,
@@ -225,6 +229,7 @@ impl Columns {
     pub(super) fn new(hour: u64, seed: u64) -> Self {
         let mut columns = Self {
             hour,
+            seed,
             texts: Interner::new(seed),
             keys: Interner::new(seed),
             cells: 0,
@@ -232,6 +237,8 @@ impl Columns {
             resource_attributes: MapColumn::default(),
             scopes: Vec::new(),
             scope_attributes: MapColumn::default(),
+            resource_places: HashMap::new(),
+            scope_places: HashMap::new(),
             owners: Vec::new(),
             logs: Vec::new(),
             log_bodies: TextColumn::default(),
@@ -261,6 +268,71 @@ impl Columns {
         columns.scopes.push(ScopeRow { name: empty, version: empty, schema_url: empty });
         columns.scope_attributes.push_empty();
         columns
+    }
+
+    /// The number of the resource whose attributes were pushed last: of an equal one that stands here
+    /// already, as senders say the same few in turns, or its own.
+    pub(super) fn add_resource(&mut self, row: ResourceRow) -> u32 {
+        let last = self.resources.len();
+        let seed = self.seed ^ u64::from(row.schema_url);
+        let hash = self.resource_attributes.row_hash(last, seed);
+        if let Some(&known) = self.resource_places.get(&hash)
+            && self.resources[..last].get(at(known)).is_some_and(|resource| *resource == row)
+            && self.resource_attributes.is_equal(at(known), last)
+        {
+            self.resource_attributes.pop();
+            return known;
+        }
+        self.resource_places.insert(hash, place(last));
+        self.resources.push(row);
+        place(last)
+    }
+
+    /// The same for a scope.
+    pub(super) fn add_scope(&mut self, row: ScopeRow) -> u32 {
+        let last = self.scopes.len();
+        let texts = u64::from(row.name) << 32 | u64::from(row.version);
+        let seed = self.seed ^ texts ^ u64::from(row.schema_url).rotate_left(16);
+        let hash = self.scope_attributes.row_hash(last, seed);
+        if let Some(&known) = self.scope_places.get(&hash)
+            && self.scopes[..last].get(at(known)).is_some_and(|scope| *scope == row)
+            && self.scope_attributes.is_equal(at(known), last)
+        {
+            self.scope_attributes.pop();
+            return known;
+        }
+        self.scope_places.insert(hash, place(last));
+        self.scopes.push(row);
+        place(last)
+    }
+
+    /// Appends a resource of other columns.
+    pub(super) fn copy_resource(&mut self, from: &Self, number: u32) -> u32 {
+        let number = at(number);
+        self.resource_attributes.push_row(
+            &mut self.keys,
+            &from.resource_attributes,
+            &from.keys,
+            number,
+        );
+        let row = from.resources[number];
+        let mut copy = |text| self.texts.intern(from.texts.text(text));
+        let row = ResourceRow { service: copy(row.service), schema_url: copy(row.schema_url) };
+        self.add_resource(row)
+    }
+
+    /// Appends a scope of other columns.
+    pub(super) fn copy_scope(&mut self, from: &Self, number: u32) -> u32 {
+        let number = at(number);
+        self.scope_attributes.push_row(&mut self.keys, &from.scope_attributes, &from.keys, number);
+        let row = from.scopes[number];
+        let mut copy = |text| self.texts.intern(from.texts.text(text));
+        let row = ScopeRow {
+            name: copy(row.name),
+            version: copy(row.version),
+            schema_url: copy(row.schema_url),
+        };
+        self.add_scope(row)
     }
 
     /// Hours since the epoch; all rows arrived in it.
@@ -362,6 +434,15 @@ impl Columns {
         }
     }
 
+    /// Bytes of what spans have any number of.
+    pub(super) const fn span_maps_size(&self) -> usize {
+        self.span_attributes.size()
+            + self.events.size()
+            + self.event_attributes.size()
+            + self.links.size()
+            + self.link_attributes.size()
+    }
+
     /// Bytes in use.
     pub(super) fn size(&self) -> usize {
         let lists = &self.histogram_lists;
@@ -371,16 +452,14 @@ impl Columns {
             + self.resource_attributes.size()
             + self.scopes.len() * size_of::<ScopeRow>()
             + self.scope_attributes.size()
+            // A map's slot each, and some that are empty.
+            + (self.resource_places.len() + self.scope_places.len()) * 32
             + self.owners.len() * size_of::<Owner>()
             + self.logs.len() * size_of::<LogRow>()
             + self.log_bodies.size()
             + self.log_attributes.size()
             + self.spans.len() * size_of::<SpanRow>()
-            + self.span_attributes.size()
-            + self.events.size()
-            + self.event_attributes.size()
-            + self.links.size()
-            + self.link_attributes.size()
+            + self.span_maps_size()
             + self.numbers.len() * size_of::<(SeriesId, u32)>()
             + self.series.len() * size_of::<SeriesRow>()
             + self.series_labels.size()

@@ -24,21 +24,34 @@ pub(super) fn append_value(into: &mut Vec<u8>, value: Value<'_>) -> u64 {
         Value::Empty => 0,
         Value::Text(text) => super::text::append_text(into, text.0),
         other => {
-            let mut writer = Writer { into, replaced: 0 };
+            let mut writer = Writer { into, replaced: 0, cut: None };
             writer.value(other, 0);
             writer.replaced
         }
     }
 }
 
-/// Appends `value` as JSON, text too.
-pub(super) fn append_json(into: &mut Vec<u8>, value: Value<'_>) {
-    Writer { into, replaced: 0 }.value(value, 0);
+/// Appends `value` as JSON, text too, and cuts what is long: a text where it is, a list or a map behind
+/// the members that fit. The place says that something was cut.
+pub(super) fn append_cut_json(into: &mut Vec<u8>, value: Value<'_>, cut: Cut) {
+    let end = into.len() + cut.value_size_max;
+    Writer { into, replaced: 0, cut: Some((cut.text_size_max, end)) }.value(value, 0);
+}
+
+/// Where [`append_cut_json`] cuts.
+#[derive(Clone, Copy)]
+pub(super) struct Cut {
+    /// One text, or bytes.
+    pub(super) text_size_max: usize,
+    /// About all of a value.
+    pub(super) value_size_max: usize,
 }
 
 struct Writer<'a> {
     into: &'a mut Vec<u8>,
     replaced: u64,
+    /// The longest text, and where no member is begun any more.
+    cut: Option<(usize, usize)>,
 }
 
 impl Writer<'_> {
@@ -51,6 +64,7 @@ impl Writer<'_> {
             Value::Int(number) => self.int(number),
             Value::Double(number) => self.double(number),
             Value::Bytes(bytes) => self.bytes(bytes),
+            Value::Json(text) if self.is_long(text.len()) => self.string(text.into()),
             Value::Json(text) => self.into.extend_from_slice(text.as_bytes()),
             Value::Array(_) | Value::Map(_) if depth >= DEPTH_MAX => {
                 self.into.extend_from_slice(b"null");
@@ -58,18 +72,32 @@ impl Writer<'_> {
             Value::Array(values) => {
                 self.into.push(b'[');
                 let mut first = true;
+                let mut left_out = 0;
                 values.walk(&mut |element| {
+                    if self.is_full() {
+                        left_out += 1;
+                        return;
+                    }
                     if !std::mem::take(&mut first) {
                         self.into.push(b',');
                     }
                     self.value(element, depth + 1);
                 });
+                if left_out > 0 {
+                    let comma = if first { "" } else { "," };
+                    self.display(format_args!("{comma}\"…[cut, {left_out} more]\""));
+                }
                 self.into.push(b']');
             }
             Value::Map(attributes) => {
                 self.into.push(b'{');
                 let mut first = true;
+                let mut left_out = 0;
                 attributes.walk(&mut |key, element| {
+                    if self.is_full() {
+                        left_out += 1;
+                        return;
+                    }
                     if !std::mem::take(&mut first) {
                         self.into.push(b',');
                     }
@@ -77,9 +105,21 @@ impl Writer<'_> {
                     self.into.push(b':');
                     self.value(element, depth + 1);
                 });
+                if left_out > 0 {
+                    let comma = if first { "" } else { "," };
+                    self.display(format_args!("{comma}\"…\":\"[cut, {left_out} more]\""));
+                }
                 self.into.push(b'}');
             }
         }
+    }
+
+    fn is_long(&self, size: usize) -> bool {
+        self.cut.is_some_and(|(size_max, _)| size > size_max)
+    }
+
+    fn is_full(&self) -> bool {
+        self.cut.is_some_and(|(_, end)| self.into.len() > end)
     }
 
     /// The commonest value that is not text: without the machinery of formatting.
@@ -133,6 +173,15 @@ impl Writer<'_> {
     }
 
     fn bytes(&mut self, bytes: &[u8]) {
+        if let Some((size_max, _)) = self.cut
+            && bytes.len() > size_max
+        {
+            // Whole groups of three, so that no padding stands in the middle.
+            self.bytes(&bytes[..size_max / 3 * 3]);
+            self.into.pop();
+            self.display(format_args!("…[cut, {} bytes]\"", bytes.len()));
+            return;
+        }
         self.into.push(b'"');
         let start = self.into.len();
         let size = base64::encoded_len(bytes.len(), true).unwrap_or(0);
@@ -143,6 +192,19 @@ impl Writer<'_> {
     }
 
     fn string(&mut self, text: Text<'_>) {
+        if let Some((size_max, _)) = self.cut
+            && text.0.len() > size_max
+        {
+            // Not inside of a character.
+            let end = (size_max.saturating_sub(3)..=size_max)
+                .rev()
+                .find(|&end| text.0[end] & 0xc0 != 0x80)
+                .unwrap_or(size_max);
+            self.string(Text(&text.0[..end]));
+            self.into.pop();
+            self.display(format_args!("…[cut, {} bytes]\"", text.0.len()));
+            return;
+        }
         self.into.push(b'"');
         if std::str::from_utf8(text.0).is_ok() {
             self.escaped(text.0);

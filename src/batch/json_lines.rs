@@ -1,8 +1,10 @@
 //! The sink that writes each kept record as a line of JSON, named as the tables name it.
 //!
-//! Place: what `tail` shows. Attributes keep their JSON kinds here, where a table has text.
+//! Place: what `tail` shows. Attributes keep their JSON kinds here, where a table has text. A line is to be
+//! looked at: long values are cut in it, and say so. Lines are handed on as soon as they make a piece,
+//! between two records of a body too, as each line has its resource and its scope.
 
-use super::json::append_json;
+use super::json::{Cut, append_cut_json};
 use super::record::{
     Attributes, Event, Exemplar, Histogram, Link, Log, Metadata, Resource, Sample, Scope, Series,
     Span, Text, Value,
@@ -31,12 +33,23 @@ impl Signals {
     }
 }
 
+/// Where values are cut.
+const CUT: Cut = Cut { text_size_max: 4 * 1024, value_size_max: 64 * 1024 };
+
+/// Takes a piece of whole lines; answers whether anybody wants more.
+pub type Receiver = Box<dyn FnMut(Vec<u8>) -> bool + Send>;
+
 /// Lines of the bodies between two [`JsonLines::take`]s.
 #[derive(Default)]
 pub struct JsonLines {
     lines: Vec<u8>,
     /// Where the open record starts.
     open: usize,
+    /// Where the body starts, as far as it was not handed on.
+    begun: usize,
+    /// The size of a piece, and who takes it.
+    receiver: Option<(usize, Receiver)>,
+    is_gone: bool,
     /// `,"Tenant":…,"Protocol":…` of the body.
     body: Vec<u8>,
     /// `,"ServiceName":…,"ResourceAttributes":{…}` of the present resource, and so on.
@@ -46,8 +59,15 @@ pub struct JsonLines {
 }
 
 impl JsonLines {
+    /// Lines that are handed on whenever they make a piece of about `piece_size`.
+    #[must_use]
+    pub fn handed_on(piece_size: usize, receiver: Receiver) -> Self {
+        Self { receiver: Some((piece_size, receiver)), ..Self::default() }
+    }
+
     /// What follows comes from one body.
     pub fn begin(&mut self, envelope: &Envelope<'_>) {
+        self.begun = self.lines.len();
         self.body.clear();
         for owner in [&mut self.resource, &mut self.scope, &mut self.series] {
             owner.clear();
@@ -56,24 +76,25 @@ impl JsonLines {
         text(&mut self.body, "Protocol", Text::from(envelope.route.protocol()));
     }
 
-    /// Forgets the lines since `length`: their body turned out to be no good.
-    pub fn rollback(&mut self, length: usize) {
-        self.lines.truncate(length);
-        self.open = length;
-    }
-
-    pub fn len(&self) -> usize {
-        self.lines.len()
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.lines.is_empty()
+    /// Forgets the lines of the body, those that were handed on left out: it turned out to be no good.
+    pub fn rollback(&mut self) {
+        self.lines.truncate(self.begun);
+        self.open = self.begun;
     }
 
     /// The lines so far, each with its line end.
     pub fn take(&mut self) -> Vec<u8> {
-        self.open = 0;
+        (self.open, self.begun) = (0, 0);
         std::mem::take(&mut self.lines)
+    }
+
+    /// Hands on what there is. Answers whether anybody wants more.
+    pub fn flush(&mut self) -> bool {
+        if !self.lines.is_empty() && !self.is_gone {
+            let lines = self.take();
+            self.is_gone = self.receiver.as_mut().is_some_and(|(_, receiver)| !receiver(lines));
+        }
+        !self.is_gone
     }
 
     fn start(&mut self, signal: &str, time_nanos: i64) {
@@ -101,7 +122,7 @@ fn value(into: &mut Vec<u8>, name: &str, value: Value<'_>) {
     into.extend_from_slice(b",\"");
     into.extend_from_slice(name.as_bytes());
     into.extend_from_slice(b"\":");
-    append_json(into, value);
+    append_cut_json(into, value, CUT);
 }
 
 /// Unset text is left out, so that a line stays readable.
@@ -140,7 +161,7 @@ fn numbers(into: &mut Vec<u8>, name: &str, numbers: &[f64]) {
     into.truncate(into.len() - b"null".len());
     for (index, &number) in numbers.iter().enumerate() {
         into.push(if index == 0 { b'[' } else { b',' });
-        append_json(into, Value::Double(number));
+        append_cut_json(into, Value::Double(number), CUT);
     }
     into.push(b']');
 }
@@ -168,8 +189,13 @@ fn objects(
     value(into, name, Value::Empty);
     into.truncate(into.len() - b"null".len());
     into.push(b'[');
-    let mut count = 0;
+    let (mut count, mut left_out) = (0, 0);
+    let end = into.len() + CUT.value_size_max;
     walk(&mut |write| {
+        if into.len() > end {
+            left_out += 1;
+            return;
+        }
         if count > 0 {
             into.push(b',');
         }
@@ -183,6 +209,9 @@ fn objects(
         }
         into.push(b'}');
     });
+    if left_out > 0 {
+        into.extend_from_slice(format!(",\"…[cut, {left_out} more]\"").as_bytes());
+    }
     into.push(b']');
     if count == 0 {
         into.truncate(start);
@@ -193,6 +222,9 @@ impl RecordSink for JsonLines {
     const FILLS: bool = true;
 
     fn resource(&mut self, resource: &Resource<'_>) {
+        if self.is_gone {
+            return;
+        }
         self.resource.clear();
         self.scope.clear();
         resource.attributes.walk(&mut |key, service| {
@@ -204,6 +236,9 @@ impl RecordSink for JsonLines {
     }
 
     fn scope(&mut self, scope: &Scope<'_>) {
+        if self.is_gone {
+            return;
+        }
         self.scope.clear();
         text(&mut self.scope, "ScopeName", scope.name);
         text(&mut self.scope, "ScopeVersion", scope.version);
@@ -211,6 +246,9 @@ impl RecordSink for JsonLines {
     }
 
     fn log(&mut self, log: &Log<'_>) {
+        if self.is_gone {
+            return;
+        }
         self.start("logs", log.time_nanos);
         let into = &mut self.lines;
         text(into, "SeverityText", log.severity_text);
@@ -230,6 +268,9 @@ impl RecordSink for JsonLines {
     }
 
     fn span(&mut self, span: &Span<'_>) {
+        if self.is_gone {
+            return;
+        }
         self.start("spans", span.start_time_nanos);
         let into = &mut self.lines;
         text(into, "SpanName", span.name);
@@ -255,6 +296,9 @@ impl RecordSink for JsonLines {
     }
 
     fn series(&mut self, series: &Series<'_>) {
+        if self.is_gone {
+            return;
+        }
         self.series.clear();
         text(&mut self.series, "MetricName", series.name);
         text(&mut self.series, "MetricType", Text::from(series.metric_type.name()));
@@ -265,6 +309,9 @@ impl RecordSink for JsonLines {
     }
 
     fn sample(&mut self, sample: &Sample) {
+        if self.is_gone {
+            return;
+        }
         self.point("sample", sample.time_nanos);
         let number = sample.value_int.map_or(Value::Double(sample.value), Value::Int);
         value(&mut self.lines, "Value", number);
@@ -273,6 +320,9 @@ impl RecordSink for JsonLines {
     }
 
     fn histogram(&mut self, histogram: &Histogram<'_>) {
+        if self.is_gone {
+            return;
+        }
         self.point(histogram.kind.name(), histogram.time_nanos);
         let into = &mut self.lines;
         value(into, "Count", Value::Double(histogram.count));
@@ -311,6 +361,9 @@ impl RecordSink for JsonLines {
     }
 
     fn exemplar(&mut self, exemplar: &Exemplar<'_>) {
+        if self.is_gone {
+            return;
+        }
         self.point("exemplar", exemplar.time_nanos);
         let into = &mut self.lines;
         value(into, "Value", Value::Double(exemplar.value));
@@ -321,6 +374,9 @@ impl RecordSink for JsonLines {
     }
 
     fn metadata(&mut self, metadata: &Metadata<'_>) {
+        if self.is_gone {
+            return;
+        }
         self.start("metrics", 0);
         let into = &mut self.lines;
         text(into, "Kind", Text::from("metadata"));
@@ -333,6 +389,9 @@ impl RecordSink for JsonLines {
 
     fn keep(&mut self) {
         self.open = self.lines.len();
+        if self.receiver.as_ref().is_some_and(|(piece_size, _)| self.open >= *piece_size) {
+            self.flush();
+        }
     }
 
     fn reject(&mut self, _cause: RejectCause) {
@@ -412,5 +471,99 @@ mod tests {
         assert_eq!(rows[0]["Events"], serde_json::json!([{ "Name": "a\"b" }, {}]));
         assert!(rows[0].get("Links").is_none());
         assert_eq!(rows[1]["TraceId"], "01".repeat(16));
+    }
+
+    struct Long(usize);
+
+    impl Attributes for Long {
+        fn walk(&self, visit: &mut dyn FnMut(Text<'_>, Value<'_>)) {
+            // Two bytes a character, so that half of all cuts would fall into one.
+            let text = "é".repeat(self.0);
+            visit(Text::from("text"), Value::Text(Text::from(text.as_str())));
+            visit(Text::from("json"), Value::Json(&format!("[\"{text}\"]")));
+            visit(Text::from("bytes"), Value::Bytes(text.as_bytes()));
+        }
+    }
+
+    struct Many;
+
+    impl Attributes for Many {
+        fn walk(&self, visit: &mut dyn FnMut(Text<'_>, Value<'_>)) {
+            for index in 0..100_000 {
+                visit(Text::from(format!("key {index}").as_str()), Value::Int(index));
+            }
+        }
+    }
+
+    impl Events for Many {
+        fn walk(&self, visit: &mut dyn FnMut(&Event<'_>)) {
+            for _ in 0..100_000 {
+                visit(&Event { time_nanos: 1, name: Text::from("e"), attributes: &Nothing });
+            }
+        }
+    }
+
+    fn envelope() -> Envelope<'static> {
+        Envelope {
+            route: Route::OtlpTraces,
+            codings: Codings::IDENTITY,
+            tenant: "acme",
+            arrival_nanos: 0,
+            fields: RequestFields::EMPTY,
+        }
+    }
+
+    #[test]
+    fn what_is_long_is_cut_and_says_so() {
+        for (size, is_cut) in [(10, false), (2048, false), (2049, true), (1_000_000, true)] {
+            let mut lines = JsonLines::default();
+            lines.begin(&envelope());
+            lines.resource(&Resource { attributes: &Long(size), schema_url: Text::EMPTY });
+            lines.span(&span(&Nothing, &Nothing));
+            lines.keep();
+            let line = lines.take();
+            assert!(line.len() < 20_000, "{}", line.len());
+            let row: serde_json::Value = serde_json::from_slice(&line).unwrap();
+            let attributes = &row["ResourceAttributes"];
+            let says = |key: &str, size: usize| {
+                let text = attributes[key].to_string();
+                assert_eq!(text.contains(&format!("…[cut, {size} bytes]")), is_cut, "{key}");
+            };
+            says("text", size * 2);
+            says("bytes", size * 2);
+            assert_eq!(attributes["json"].is_string(), is_cut || size == 2048);
+        }
+        let mut lines = JsonLines::default();
+        lines.begin(&envelope());
+        lines.resource(&Resource { attributes: &Many, schema_url: Text::EMPTY });
+        lines.span(&span(&Many, &Nothing));
+        lines.keep();
+        let line = lines.take();
+        assert!(line.len() < 150_000, "{}", line.len());
+        let row: serde_json::Value = serde_json::from_slice(&line).unwrap();
+        assert!(row["ResourceAttributes"]["…"].as_str().unwrap().ends_with(" more]"));
+        assert!(
+            row["Events"].as_array().unwrap().last().unwrap().as_str().unwrap().contains("cut")
+        );
+    }
+
+    /// A body's lines together are many times its size: they are not collected.
+    #[test]
+    fn lines_leave_in_pieces_in_the_middle_of_a_body_until_nobody_wants_them() {
+        let (sender, receiver) = std::sync::mpsc::sync_channel(2);
+        let to = move |piece: Vec<u8>| sender.try_send(piece).is_ok();
+        let mut lines = JsonLines::handed_on(1000, Box::new(to));
+        lines.begin(&envelope());
+        for _ in 0..1000 {
+            lines.span(&span(&Nothing, &Nothing));
+            lines.keep();
+            assert!(lines.lines.len() < 1500);
+        }
+        assert!(!lines.flush());
+        let pieces: Vec<Vec<u8>> = receiver.try_iter().collect();
+        assert_eq!(pieces.len(), 2);
+        for piece in pieces {
+            assert!((1000..1500).contains(&piece.len()) && piece.ends_with(b"}\n"));
+        }
     }
 }

@@ -10,6 +10,8 @@
 //! entries  [ key, start, length ] …        start and length in bytes
 //! ```
 
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
 use super::interner::Interner;
 use super::json::append_value;
 use super::record::{Attributes, Value};
@@ -30,6 +32,8 @@ pub(super) struct MapColumn {
     /// Never repeats, not after a rollback either: stamps of undone cells match no later one.
     cell_sequence: u64,
     pub(super) replaced: u64,
+    /// Before the last row.
+    replaced_before: u64,
 }
 
 impl MapColumn {
@@ -41,6 +45,7 @@ impl MapColumn {
     pub(super) fn push(&mut self, keys: &mut Interner, sequence: &mut u64, from: &dyn Attributes) {
         *sequence += 1;
         self.cell_sequence = *sequence;
+        self.replaced_before = self.replaced;
         from.walk(&mut |key, value| self.push_entry(keys, key.0, value));
         self.end_row();
     }
@@ -82,9 +87,50 @@ impl MapColumn {
         self.row(row).iter().map(|entry| 32 + at(entry.length)).sum()
     }
 
+    /// The same for rows of the same entries in the same order.
+    pub(super) fn row_hash(&self, row: usize, seed: u64) -> u64 {
+        let hash = |hash: u64, entry: &Entry| {
+            let seed = hash.rotate_left(23) ^ u64::from(entry.key);
+            xxh3_64_with_seed(self.value(*entry), seed)
+        };
+        self.row(row).iter().fold(seed, hash)
+    }
+
+    pub(super) fn is_equal(&self, left: usize, right: usize) -> bool {
+        let (left, right) = (self.row(left), self.row(right));
+        let entries = || left.iter().zip(right);
+        left.len() == right.len()
+            && entries().all(|(left, right)| left.key == right.key && left.length == right.length)
+            && entries().all(|(left, right)| self.value(*left) == self.value(*right))
+    }
+
+    /// Appends a row of another column, whose keys are numbers of `from_keys`.
+    pub(super) fn push_row(
+        &mut self,
+        keys: &mut Interner,
+        from: &Self,
+        from_keys: &Interner,
+        row: usize,
+    ) {
+        self.replaced_before = self.replaced;
+        for &entry in from.row(row) {
+            let key = keys.intern(from_keys.text(entry.key));
+            let start = place(self.bytes.len());
+            self.bytes.extend_from_slice(from.value(entry));
+            self.entries.push(Entry { key, start, length: entry.length });
+        }
+        self.end_row();
+    }
+
     pub(super) fn find(&self, row: usize, key: u32) -> Option<&[u8]> {
         let entry = self.row(row).iter().find(|entry| entry.key == key)?;
         Some(self.value(*entry))
+    }
+
+    /// Takes back the row that was pushed last.
+    pub(super) fn pop(&mut self) {
+        self.replaced = self.replaced_before;
+        self.truncate(self.cells.len().saturating_sub(1));
     }
 
     pub(super) fn truncate(&mut self, rows: usize) {

@@ -138,6 +138,9 @@ pub trait RecordSink {
     fn histogram(&mut self, histogram: &Histogram<'_>);
     fn exemplar(&mut self, exemplar: &Exemplar<'_>);
     fn metadata(&mut self, metadata: &Metadata<'_>);
+    /// The open record is the text of one that could not be read. Only said to a sink that fills: whether
+    /// a record can be read does not decide whether it is kept.
+    fn unparsed(&mut self) {}
     fn keep(&mut self);
     fn reject(&mut self, cause: RejectCause);
 }

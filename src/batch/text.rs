@@ -6,8 +6,8 @@
 
 use std::borrow::Cow;
 
-/// A place in a column. Columns of one part stay far below 4 GiB: the store flushes them by size,
-/// and one entry's payload is bounded by `limits::PAYLOAD_SIZE_MAX`.
+/// A place in a column. Columns of one part stay far below 4 GiB: the store writes them once they are
+/// full, between two records, and one record is some times `limits::PAYLOAD_SIZE_MAX` at most.
 #[must_use]
 pub(super) fn place(length: usize) -> u32 {
     u32::try_from(length).expect("columns of one part stay below 4 GiB")

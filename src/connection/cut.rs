@@ -289,7 +289,8 @@ impl CutBody {
     }
 
     fn finish(&mut self, cause: Cause, kept: u64, context: &mut Context<'_>) -> Option<Cause> {
-        context.refusals.note_rejected(self.admission.route, self.cut.verdict().0, context.now);
+        let (route, verdict) = (self.admission.route, self.cut.verdict().0);
+        context.refusals.note_rejected(context.counters, route, verdict, context.now);
         let answer = wait_for(self, Some(cause), kept, context);
         self.release(context.pool);
         answer

@@ -582,7 +582,8 @@ pub(super) fn hand_over(
             return HandedOver::Refused(cause);
         }
         Taken::Appended { ticket, verdict } => {
-            context.refusals.note_rejected(admission.route, &verdict, context.now);
+            let route = admission.route;
+            context.refusals.note_rejected(context.counters, route, &verdict, context.now);
             context.waiting.push_back(Waiting {
                 ticket,
                 connection: context.id,

@@ -1,5 +1,6 @@
 //! Refusals in the log: by cause, at most one line a cause every ten seconds, never a secret.
 
+use crate::counters::{ShardCounters, endpoint_index};
 use crate::decode::Verdict;
 use crate::envelope::Route;
 use crate::outcome::Cause;
@@ -15,9 +16,16 @@ pub struct RefusalLog {
 }
 
 impl RefusalLog {
-    /// Logs records that were rejected while the rest of their body was kept.
-    pub fn note_rejected(&mut self, route: Route, verdict: &Verdict, now: Now) {
+    /// Counts and logs records that were rejected while the rest of their body was kept.
+    pub fn note_rejected(
+        &mut self,
+        counters: &ShardCounters,
+        route: Route,
+        verdict: &Verdict,
+        now: Now,
+    ) {
         let Some((cause, offset)) = verdict.first_reject else { return };
+        counters.rejected[endpoint_index(Some(route))].add_own(verdict.rejected);
         let Some(before) = self.due(cause.message(), now) else { return };
         let (route, fault) = (route.path(), cause.message());
         let count = verdict.rejected;

@@ -89,6 +89,8 @@ pub enum Fault {
     JsonTypeWrong,
     /// JSON: text that is not a number, for a field that is one.
     JsonNumberInvalid,
+    /// Not wrong, but more than is judged in a shard's turn: judged again elsewhere, never told.
+    TurnOverLimit,
     /// Firehose: an array, or an object without `records`.
     FirehoseRecordsMissing,
     /// `MessagePack`: the body ends inside a value, or announces more than there is.
@@ -101,6 +103,10 @@ pub enum Fault {
     MsgpackIntegerOverLimit,
     /// Datadog v0.5: not a dictionary and traces.
     DatadogBodyLengthWrong,
+    /// Datadog v0.5: more texts than the limit.
+    DatadogTextCountOverLimit,
+    /// JSON whose other form is larger than any body may be.
+    JsonGrowthOverLimit,
     /// Datadog v0.5: a span has another number of fields than twelve.
     DatadogSpanLengthWrong,
     /// Datadog v0.5: a reference past the dictionary.
@@ -147,12 +153,16 @@ impl Fault {
             Self::MsgpackReserved => "no value begins with the byte 0xc1",
             Self::MsgpackIntegerOverLimit => "an integer is larger than its field holds",
             Self::DatadogBodyLengthWrong => "the body is not a list of texts and a list of traces",
+            Self::DatadogTextCountOverLimit => "the list of texts is too long",
+            Self::JsonGrowthOverLimit => "the JSON text holds too many small values",
             Self::DatadogSpanLengthWrong => "a span does not have twelve fields",
             Self::DatadogTextPastEnd => "a reference lies past the list of texts",
             Self::DatadogTrailingBytes => "bytes follow the traces",
             Self::JsonNotARecord => "expected a JSON object or an array of objects",
             Self::MediaTypeWrong => "the media type is not one this endpoint reads",
-            Self::WeightOverLimit => "the body holds too many records or values; send smaller ones",
+            Self::WeightOverLimit => {
+                "the body holds too many records or values, or too much that stands once for all; send less at once"
+            }
             Self::LineOverLimit => "a line is longer than 256 KiB",
             Self::TimestampNotAnInteger => "the argument timestamp is not an integer",
             Self::ExtraLabelWithoutEquals => "an extra_label has no equals sign",
@@ -177,6 +187,7 @@ impl Fault {
             }
             Self::JsonTypeWrong => "a known field has a JSON value of a type it cannot have",
             Self::JsonNumberInvalid => "a number field has text that is not a number",
+            Self::TurnOverLimit => "the body takes longer to judge than there is time for now",
             Self::FirehoseRecordsMissing => {
                 "a Firehose request is an object with a list of records"
             }

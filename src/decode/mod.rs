@@ -33,6 +33,10 @@ pub struct Verdict {
     /// Values that records bring besides themselves: buckets, bounds, quantiles; an event or a link
     /// stands for [`crate::limits::EVENT_WEIGHT`] of them.
     pub values: u64,
+    /// Bytes that the body or its head says once, for each record that they are written with: of
+    /// resources and scopes, of fields and tags around a list, of symbols. At most so many: what
+    /// is told apart by a look at every record is not.
+    pub repeated: u64,
     /// Records that were refused while the rest was kept.
     pub rejected: u64,
     /// Why the first of them was refused, and where it stood in the payload.
@@ -54,6 +58,7 @@ impl Verdict {
         self.exemplars += other.exemplars;
         self.metadata += other.metadata;
         self.values += other.values;
+        self.repeated = self.repeated.saturating_add(other.repeated);
         self.rejected += other.rejected;
         self.first_reject = self.first_reject.or(other.first_reject);
     }
@@ -62,6 +67,22 @@ impl Verdict {
     /// bytes a piece, so it is bounded apart from the body's size.
     pub const fn weight(&self) -> u64 {
         crate::limits::RECORD_WEIGHT * (self.kept() + self.rejected) + self.values
+    }
+
+    /// Whether the records would take more than a follower is asked to hold or to write.
+    pub const fn is_over_limit(&self) -> bool {
+        self.weight() > crate::limits::BODY_WEIGHT_MAX
+            || self.repeated > crate::limits::BODY_REPEATED_SIZE_MAX
+    }
+
+    /// Records that are stored with what their owners say.
+    pub const fn owned(&self) -> u64 {
+        self.logs + self.spans + self.samples + self.histograms
+    }
+
+    /// `size` bytes are written with each of `records`.
+    pub const fn repeat(&mut self, size: usize, records: u64) {
+        self.repeated = self.repeated.saturating_add(records.saturating_mul(size as u64));
     }
 
     #[cold]
@@ -144,3 +165,6 @@ pub fn decode<S: RecordSink>(
         _ => Err(DecodeError::at(Fault::RouteNotDecodable, 0)),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -480,9 +480,15 @@ pub fn walk<S: RecordSink>(
     if payload.len() > payload_limit {
         return Err(Refusal::Cause(Cause::PayloadTooLarge));
     }
-    let verdict = decode::decode(envelope, payload, scratch, sink)
-        .map_err(|error| Refusal::Cause(Cause::Decode(error)))?;
-    if verdict.weight() > limits::BODY_WEIGHT_MAX {
+    scratch.firehose.turn_size_max =
+        (limit < limits::PAYLOAD_SIZE_MAX).then_some(limits::FIREHOSE_TURN_SIZE_MAX);
+    let verdict =
+        decode::decode(envelope, payload, scratch, sink).map_err(|error| match error.fault {
+            Fault::TurnOverLimit => Refusal::Large,
+            _ => Refusal::Cause(Cause::Decode(error)),
+        })?;
+    // A delivery is never refused for what it holds: Firehose would bring it again.
+    if envelope.route != Route::Firehose && verdict.is_over_limit() {
         let error = DecodeError::at(Fault::WeightOverLimit, payload.len() as u64);
         return Err(Refusal::Cause(Cause::Decode(error)));
     }

@@ -538,7 +538,7 @@ impl<R: Ring> Shard<R> {
         match taken {
             Taken::Appended { ticket, verdict } => {
                 records.kept = verdict.kept();
-                self.refusals.note_rejected(records.route, &verdict, now);
+                self.refusals.note_rejected(&self.counters, records.route, &verdict, now);
                 self.waiting.push_back(Waiting {
                     ticket,
                     connection,

@@ -408,6 +408,9 @@ impl Planner {
         for share in written {
             self.context.seen.mark(&share.series);
             counters.texts_replaced.add(share.texts_replaced);
+            for (counter, &count) in counters.unparsed.iter().zip(&share.unparsed) {
+                counter.add(count);
+            }
         }
         for range in &plan.ranges {
             self.context.source.retire(range.shard, range.to);

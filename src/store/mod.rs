@@ -10,11 +10,13 @@ pub mod fault;
 mod follow;
 mod layout;
 mod part;
+mod part_sink;
 mod quarantine;
 mod state;
 mod worker;
 
 pub use part::{encode, properties};
+pub use part_sink::PartSink;
 pub use quarantine::{EnvelopeHead, Head};
 pub use worker::{Decoders, EntryDecoder};
 
@@ -30,7 +32,7 @@ use crate::counters::StoreCounters;
 use crate::journal::read::EntrySource;
 use crate::limits::MIB;
 
-/// Columns of one part are numbered with 32 bits; one entry may come on top.
+/// Columns of one part are numbered with 32 bits; one record may come on top.
 const PART_SIZE_MAX_MAX: usize = 1024 * MIB;
 
 #[derive(Clone, Debug)]

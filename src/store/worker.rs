@@ -1,9 +1,14 @@
 //! A store worker: the ranges it is given, decoded into columns, written as parts.
 //!
 //! Place: thread `store-N`, fed by the planner. Its parts lie under temporary names when it answers;
-//! nothing of it is visible to readers. Memory: columns up to `part_size_max` and one entry more, a
+//! nothing of it is visible to readers. Memory: columns up to `part_size_max` and one record more, a
 //! batch of them in Arrow's form, and one open row group.
+//!
+//! An entry larger than a part is written as several. If it turns out bad behind the first of them, the
+//! job is begun anew with that entry set aside: as nothing was published, no reader sees a difference.
 
+use std::collections::HashMap;
+use std::fs;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -11,11 +16,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::layout::Layout;
 use super::part::{Part, PartId, write_part};
+use super::part_sink::{PartSink, Parted};
 use super::quarantine::{self, Kept, Place};
 use super::state::PlanRange;
-use crate::batch::{ColumnSink, SeenSeries, SeriesId, SinkOptions, Table};
+use crate::batch::{ColumnSink, Columns, SeenSeries, SeriesId, SinkOptions, Table};
 use crate::content::{self, Arena};
-use crate::counters::StoreCounters;
+use crate::counters::{ENDPOINT_COUNT, StoreCounters};
 use crate::decode::{self, DecodeError, Scratch, Verdict};
 use crate::envelope::Envelope;
 use crate::journal::read::{EntrySource, Read, ReadError};
@@ -28,7 +34,7 @@ pub trait EntryDecoder: Send + Sync {
         envelope: &Envelope<'_>,
         payload: &[u8],
         scratch: &mut Scratch,
-        sink: &mut ColumnSink,
+        sink: &mut PartSink<'_>,
     ) -> Result<Verdict, DecodeError>;
 }
 
@@ -41,7 +47,7 @@ impl EntryDecoder for Decoders {
         envelope: &Envelope<'_>,
         payload: &[u8],
         scratch: &mut Scratch,
-        sink: &mut ColumnSink,
+        sink: &mut PartSink<'_>,
     ) -> Result<Verdict, DecodeError> {
         decode::decode(envelope, payload, scratch, sink)
     }
@@ -73,6 +79,20 @@ pub(super) struct Written {
     pub(super) parts: Vec<Part>,
     pub(super) series: Vec<(SeriesId, u32)>,
     pub(super) texts_replaced: u64,
+    pub(super) unparsed: [u64; ENDPOINT_COUNT],
+}
+
+/// Why a job was not done to its end.
+enum Stop {
+    Io(io::Error),
+    /// An entry that was written in part is bad: it is set aside now.
+    Again,
+}
+
+impl From<io::Error> for Stop {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
 }
 
 pub(super) struct Worker {
@@ -82,6 +102,8 @@ pub(super) struct Worker {
     scratch: Scratch,
     arena: Arena,
     texts_replaced: u64,
+    /// Entries of the present job that failed after a part of them was written, and why.
+    set_aside: HashMap<(u32, u64), String>,
 }
 
 impl Worker {
@@ -93,20 +115,31 @@ impl Worker {
             scratch: Scratch::default(),
             arena: Arena::default(),
             texts_replaced: 0,
+            set_aside: HashMap::new(),
         }
     }
 
     /// Does the job, or nothing: after an error the sink is empty again.
     pub(super) fn run(&mut self, job: &Job) -> io::Result<Written> {
-        let mut written = Written::default();
-        let result = catch_unwind(AssertUnwindSafe(|| self.write(job, &mut written)));
-        let result = result.unwrap_or_else(|_| Err(io::Error::other("a store worker panicked")));
-        if let Err(error) = result {
-            self.sink.abandon();
-            self.texts_replaced = self.sink.texts_replaced();
-            return Err(error);
+        self.set_aside.clear();
+        loop {
+            let mut written = Written::default();
+            let result = catch_unwind(AssertUnwindSafe(|| self.write(job, &mut written)));
+            let panicked = || Stop::Io(io::Error::other("a store worker panicked"));
+            match result.unwrap_or_else(|_| Err(panicked())) {
+                Ok(()) => return Ok(written),
+                Err(Stop::Again) => {
+                    self.abandon();
+                    for part in written.parts {
+                        fs::remove_file(part.temporary)?;
+                    }
+                }
+                Err(Stop::Io(error)) => {
+                    self.abandon();
+                    return Err(error);
+                }
+            }
         }
-        Ok(written)
     }
 
     /// Forgets what it wrote: the plan failed elsewhere.
@@ -115,7 +148,7 @@ impl Worker {
         self.texts_replaced = self.sink.texts_replaced();
     }
 
-    fn write(&mut self, job: &Job, written: &mut Written) -> io::Result<()> {
+    fn write(&mut self, job: &Job, written: &mut Written) -> Result<(), Stop> {
         let source = Arc::clone(&self.context.source);
         for range in &job.ranges {
             // The visitor cannot stop the walk: after an error it passes over the rest.
@@ -135,6 +168,7 @@ impl Worker {
         }
         self.flush(job, written)?;
         written.series = self.sink.take_pending();
+        written.unparsed = self.sink.take_unparsed();
         let texts_replaced = self.sink.texts_replaced();
         written.texts_replaced = texts_replaced - self.texts_replaced;
         self.texts_replaced = texts_replaced;
@@ -147,17 +181,26 @@ impl Worker {
         shard: u32,
         read: &Read<'_>,
         written: &mut Written,
-    ) -> io::Result<()> {
+    ) -> Result<(), Stop> {
         if self.context.stop.load(Ordering::Relaxed) {
-            return Err(io::ErrorKind::Interrupted.into());
+            return Err(Stop::Io(io::ErrorKind::Interrupted.into()));
         }
         let place =
             |position| Place { incarnation: self.context.source.incarnation(), shard, position };
         match *read {
             Read::Entry { position, ref envelope, body } => {
                 let place = place(position);
-                if let Err(cause) = self.decode(envelope, body) {
-                    self.quarantine(place, &Kept::Entry { envelope, body }, &cause)?;
+                let kept = Kept::Entry { envelope, body };
+                if let Some(cause) = self.set_aside.get(&(shard, position)) {
+                    self.quarantine(place, &kept, cause)?;
+                } else if let Err(cause) = self.decode(envelope, body, job, written)? {
+                    match cause {
+                        Bad::Whole(cause) => self.quarantine(place, &kept, &cause)?,
+                        Bad::Parted(cause) => {
+                            self.set_aside.insert((shard, position), cause);
+                            return Err(Stop::Again);
+                        }
+                    }
                 }
             }
             Read::Unknown { position, bytes } => {
@@ -175,21 +218,40 @@ impl Worker {
         Ok(())
     }
 
-    /// Fills columns from one entry, or leaves them as they were and says why.
-    fn decode(&mut self, envelope: &Envelope<'_>, body: &[u8]) -> Result<(), String> {
+    /// Fills columns from one entry, and parts where they are full. Or says why it cannot, and leaves
+    /// the columns as they were unless parts were written.
+    fn decode(
+        &mut self,
+        envelope: &Envelope<'_>,
+        body: &[u8],
+        job: &Job,
+        written: &mut Written,
+    ) -> io::Result<Result<(), Bad>> {
         self.sink.begin(envelope);
         let mark = self.sink.mark();
-        let (sink, scratch, arena) = (&mut self.sink, &mut self.scratch, &mut self.arena);
-        let decoder = &self.context.decoder;
+        let Self { number, context, sink, scratch, arena, .. } = self;
+        let mut write = |columns| {
+            if context.stop.load(Ordering::Relaxed) {
+                return Err(io::ErrorKind::Interrupted.into());
+            }
+            write_parts(context, *number, job, columns, written)
+        };
+        let mut parts = PartSink::new(sink, context.part_size_max, &mut write);
         let result = catch_unwind(AssertUnwindSafe(|| {
             let payload = content::decode(envelope.codings, body, arena, PAYLOAD_SIZE_MAX)
                 .map_err(|error| format!("content coding: {error:?}"))?;
-            decoder
-                .decode(envelope, payload, scratch, sink)
+            context
+                .decoder
+                .decode(envelope, payload, scratch, &mut parts)
                 .map_err(|error| format!("payload: {error}"))
         }));
+        let is_parted = match parts.finish() {
+            Parted::No => false,
+            Parted::Yes => true,
+            Parted::Failed(error) => return Err(error),
+        };
         let cause = match result {
-            Ok(Ok(_verdict)) => return Ok(()),
+            Ok(Ok(_verdict)) => return Ok(Ok(())),
             Ok(Err(cause)) => cause,
             Err(_panic) => {
                 // Whatever state a decoder was in is gone with its memory.
@@ -198,8 +260,11 @@ impl Worker {
                 "the decoder panicked".to_string()
             }
         };
+        if is_parted {
+            return Ok(Err(Bad::Parted(cause)));
+        }
         self.sink.rollback(&mark);
-        Err(cause)
+        Ok(Err(Bad::Whole(cause)))
     }
 
     fn quarantine(&self, place: Place, kept: &Kept<'_>, cause: &str) -> io::Result<()> {
@@ -216,22 +281,41 @@ impl Worker {
     }
 
     fn flush(&mut self, job: &Job, written: &mut Written) -> io::Result<()> {
-        for columns in self.sink.take() {
-            for table in Table::ALL {
-                if columns.row_count(table) == 0 {
-                    continue;
-                }
-                let id = PartId {
-                    incarnation: self.context.source.incarnation(),
-                    plan: job.plan,
-                    worker: self.number,
-                    index: written.parts.len(),
-                };
-                written.parts.push(write_part(&self.context.layout, id, table, &columns)?);
-            }
-        }
-        Ok(())
+        let columns = self.sink.take();
+        write_parts(&self.context, self.number, job, columns, written)
     }
+}
+
+/// Why an entry does not become rows.
+enum Bad {
+    /// The columns are as they were before it.
+    Whole(String),
+    /// Rows of it stand in parts that were written.
+    Parted(String),
+}
+
+fn write_parts(
+    context: &Context,
+    worker: usize,
+    job: &Job,
+    columns: Vec<Columns>,
+    written: &mut Written,
+) -> io::Result<()> {
+    for columns in columns {
+        for table in Table::ALL {
+            if columns.row_count(table) == 0 {
+                continue;
+            }
+            let id = PartId {
+                incarnation: context.source.incarnation(),
+                plan: job.plan,
+                worker,
+                index: written.parts.len(),
+            };
+            written.parts.push(write_part(&context.layout, id, table, &columns)?);
+        }
+    }
+    Ok(())
 }
 
 pub(super) fn read_error(error: ReadError) -> io::Error {

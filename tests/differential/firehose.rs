@@ -210,7 +210,7 @@ fn word(random: &mut Random) -> String {
         "\u{1}",
     ];
     let word = random.pick(&words).to_owned();
-    if random.below(20) == 0 { word.repeat(random.below(400)) } else { word }
+    if random.below(20) == 0 { word.repeat(random.below(120)) } else { word }
 }
 
 fn document(random: &mut Random) -> String {

@@ -326,12 +326,75 @@ fn a_record_that_inflates_without_bound_is_kept_as_it_came() {
     assert_eq!(verdict.logs, 4, "records past the bound of the body");
 }
 
-/// A follower has to hold the columns of a body.
+/// Firehose brings a refused delivery again until its time is over: only the record that is too much is
+/// not taken apart, and those around it are.
 #[test]
-fn more_logs_than_a_follower_can_hold_are_refused() {
+fn a_record_of_too_many_logs_is_kept_as_it_came_and_the_others_are_read() {
+    let bomb = gzip(&b"a\n".repeat(5 << 20));
+    let rows = rows(&[&b"before"[..], &bomb, b"behind"]);
+    assert_eq!(rows.len(), 3);
+    assert_eq!((bodies(&rows)[0], bodies(&rows)[2]), ("before", "behind"));
+    assert!(reason(&rows[1]).contains("too many logs"), "{}", reason(&rows[1]));
+    assert!(bodies(&rows)[1].starts_with("H4sI"));
+
+    // So is what all of them are too much together.
     let lines = gzip(&b"a\n".repeat(3 << 20));
-    let error = Decoder::bare().decode(&request(&[&lines])).unwrap_err();
-    assert_eq!(error.fault, Fault::WeightOverLimit);
+    let body = request(&[&lines[..], &lines, b"behind"]);
+    let mut scratch = Scratch::default();
+    let verdict = decode(&envelope(Route::Firehose), &body, &mut scratch, &mut Validating).unwrap();
+    assert_eq!(verdict.logs, (3 << 20) + 2);
+
+    // And attributes of the request that are repeated too often.
+    let attributes = format!(r#"{{"commonAttributes":{{"a":"{}"}}}}"#, "x".repeat(100_000));
+    let mut decoder = Decoder::bare().with(FieldId::FirehoseCommonAttributes, &attributes);
+    let lines = gzip(&b"a\n".repeat(30_000));
+    let rows = decoder.decode(&request(&[&lines[..], b"behind"])).unwrap().1;
+    assert_eq!(bodies(&rows)[1..], ["behind"]);
+    assert!(reason(&rows[0]).contains("attributes"), "{}", reason(&rows[0]));
+}
+
+/// An honest delivery of the largest size: 48 MiB of gzip behind its base64, ten to one.
+#[test]
+fn a_full_delivery_at_ten_to_one_is_read_to_its_end() {
+    let events: Vec<String> = (0..10_000)
+        .map(|index| format!(r#"{{"id":"{index:056}","timestamp":1,"message":"{index:0250}"}}"#))
+        .collect();
+    let record = format!(
+        r#"{{"messageType":"DATA_MESSAGE","owner":"1","logGroup":"g","logStream":"s","logEvents":[{}]}}"#,
+        events.join(",")
+    );
+    let count = 480 * limits::MIB / record.len();
+    let record = gzip(record.as_bytes());
+    let mut scratch = Scratch::default();
+    let body = request(&vec![&record[..]; count]);
+    let verdict = decode(&envelope(Route::Firehose), &body, &mut scratch, &mut Validating).unwrap();
+    assert_eq!(verdict.logs, 10_000 * count as u64);
+}
+
+#[test]
+fn a_long_request_id_is_cut() {
+    let id = "i".repeat(100_000);
+    let row = row_with(
+        Decoder::bare(),
+        &format!(r#"{{"requestId":"{id}","records":[{{"data":"QQ=="}}]}}"#),
+    );
+    let kept = row.attributes["aws.firehose.request_id"].as_str().unwrap();
+    assert_eq!(kept.len(), limits::FIREHOSE_REQUEST_ID_SIZE_MAX);
+}
+
+/// In a shard's turn only so much is inflated; the rest is for a thread that has time.
+#[test]
+fn a_small_delivery_that_inflates_far_is_not_judged_in_a_turn() {
+    let bomb = gzip(&vec![b'\n'; limits::FIREHOSE_RECORD_SIZE_MAX]);
+    let mut scratch = Scratch::default();
+    scratch.firehose.turn_size_max = Some(limits::FIREHOSE_TURN_SIZE_MAX);
+    let mut fault = |records: &[&[u8]]| {
+        let envelope = envelope(Route::Firehose);
+        decode(&envelope, &request(records), &mut scratch, &mut Validating)
+            .map_err(|error| error.fault)
+    };
+    assert_eq!(fault(&[&bomb, b"a"]).unwrap_err(), Fault::TurnOverLimit);
+    assert_eq!(fault(&[b"a"]).unwrap().logs, 1);
 }
 
 /// Time must not grow with the square of a record.

@@ -5,13 +5,12 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
-use inrush::batch::ColumnSink;
 use inrush::decode::{DecodeError, Fault, Scratch, Verdict};
 use inrush::envelope::{Codings, Envelope, RequestFields, Route};
 use inrush::journal::read::{EntrySource, Read, ReadError, ShardRange};
-use inrush::store::EntryDecoder;
+use inrush::store::{EntryDecoder, PartSink};
 
-pub type Script = Arc<dyn Fn(&Envelope<'_>, &mut ColumnSink) -> Result<(), Fault> + Send + Sync>;
+pub type Script = Arc<dyn Fn(&Envelope<'_>, &mut PartSink<'_>) -> Result<(), Fault> + Send + Sync>;
 
 #[derive(Clone)]
 pub enum Stored {
@@ -42,7 +41,7 @@ impl MemoryJournal {
         &self,
         shard: u32,
         (route, tenant, arrival): (Route, &str, u64),
-        script: impl Fn(&Envelope<'_>, &mut ColumnSink) -> Result<(), Fault> + Send + Sync + 'static,
+        script: impl Fn(&Envelope<'_>, &mut PartSink<'_>) -> Result<(), Fault> + Send + Sync + 'static,
     ) {
         let script = Arc::new(script);
         let tenant = tenant.to_string();
@@ -131,7 +130,7 @@ impl EntryDecoder for Scripts {
         envelope: &Envelope<'_>,
         payload: &[u8],
         _scratch: &mut Scratch,
-        sink: &mut ColumnSink,
+        sink: &mut PartSink<'_>,
     ) -> Result<Verdict, DecodeError> {
         let (shard, number) = payload.split_at(8);
         let shard = u64::from_le_bytes(shard.try_into().unwrap()) as u32;

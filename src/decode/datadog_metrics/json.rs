@@ -11,6 +11,7 @@
 
 use super::Scratch;
 use super::point::{self, Interval, Kind};
+use super::tags::Taken;
 use crate::batch::record::{Identity, Nothing, Series, Text};
 use crate::batch::{RecordSink, RejectCause};
 use crate::decode::wire::json::{
@@ -88,6 +89,8 @@ struct Found<'a> {
     points: Option<usize>,
     tags: Option<usize>,
     resources: Option<usize>,
+    tags_taken: Taken,
+    resources_taken: Taken,
 }
 
 fn series<S: RecordSink>(
@@ -123,24 +126,36 @@ fn series<S: RecordSink>(
                 })?;
             }
             SeriesField::Tags => {
-                found.tags = each(reader, field.name(), text)?;
+                let taken = &mut found.tags_taken;
+                *taken = Taken::default();
+                found.tags = each(reader, field.name(), |reader| {
+                    taken.add(reader.string()?.raw.len());
+                    Ok(())
+                })?;
             }
             SeriesField::Resources => {
+                let taken = &mut found.resources_taken;
+                *taken = Taken::default();
                 found.resources = each(reader, field.name(), |reader| {
+                    let start = reader.place();
                     members(reader, |reader, field| match field {
                         ResourceField::Type | ResourceField::Name => text(reader),
-                    })
+                    })?;
+                    taken.add(reader.place() - start);
+                    Ok(())
                 })?;
             }
         }
         Ok(())
     })?;
-    if found.metric.raw.is_empty() {
+    let own = found.host.raw.len() + found.device.raw.len() + found.source.raw.len();
+    let taken = found.tags_taken.and(found.resources_taken);
+    if let Some(cause) = taken.refusal(found.metric.raw, own) {
         let points = verdict.samples + verdict.rejected - before.samples - before.rejected;
         *verdict = before;
         for _ in 0..points {
-            verdict.count_reject(RejectCause::NameMissing, place);
-            sink.reject(RejectCause::NameMissing);
+            verdict.count_reject(cause, place);
+            sink.reject(cause);
         }
     } else if S::FILLS {
         let has_samples = verdict.samples > before.samples;

@@ -6,8 +6,9 @@
 
 use super::Scratch;
 use super::point::{self, Interval, Kind};
+use super::tags::Taken;
+use crate::batch::RecordSink;
 use crate::batch::record::{Identity, Nothing, Series, Text};
-use crate::batch::{RecordSink, RejectCause};
 use crate::decode::wire::protobuf::{
     FIXED64, Known, LENGTH, Occurrences, Reader, VARINT, WireError, tag,
 };
@@ -75,11 +76,11 @@ fn read<S: RecordSink>(
 ) -> Result<(), DecodeError> {
     let before = *verdict;
     let found = Found::check(message, arrival_nanos, verdict)?;
-    if found.metric.is_empty() {
+    if let Some(cause) = found.taken.refusal(found.metric, found.source.len()) {
         *verdict = before;
         for _ in 0..found.points {
-            verdict.count_reject(RejectCause::NameMissing, message.offset());
-            sink.reject(RejectCause::NameMissing);
+            verdict.count_reject(cause, message.offset());
+            sink.reject(cause);
         }
     } else if S::FILLS {
         if verdict.samples > before.samples {
@@ -99,6 +100,7 @@ struct Found<'a> {
     kind: i64,
     interval_seconds: i64,
     points: u32,
+    taken: Taken,
 }
 
 impl<'a> Found<'a> {
@@ -117,10 +119,11 @@ impl<'a> Found<'a> {
                     let resource = fields.message()?;
                     read_resource(resource)
                         .map_err(|error| within(error, "resources", Some(resources)))?;
+                    found.taken.add(resource.rest().len());
                     resources += 1;
                 }
                 METRIC => found.metric = fields.bytes()?,
-                TAGS => drop(fields.bytes()?),
+                TAGS => found.taken.add(fields.bytes()?.len()),
                 POINTS => {
                     let point = fields.message()?;
                     let (time_nanos, _) = read_point(point)

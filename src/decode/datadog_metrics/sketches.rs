@@ -7,6 +7,7 @@
 
 use super::bins::{self, Keys, Layout};
 use super::series::check_metadata;
+use super::tags::Taken;
 use super::{Scratch, point};
 use crate::batch::record::{
     Histogram, HistogramKind, Identity, MetricType, Nothing, Series, Temporality, Text,
@@ -78,6 +79,7 @@ fn read<S: RecordSink>(
     let mut fields = message;
     let (mut metric, mut host) = (&[][..], &[][..]);
     let (mut index, mut distributions) = (0, 0);
+    let mut taken = Taken::default();
     while let Some(tag) = fields.tag()? {
         match tag {
             METRIC => metric = fields.bytes()?,
@@ -87,7 +89,7 @@ fn read<S: RecordSink>(
                 verdict.count_reject(RejectCause::DistributionNotTaken, distribution.offset());
                 distributions += 1;
             }
-            TAGS => drop(fields.bytes()?),
+            TAGS => taken.add(fields.bytes()?.len()),
             DOGSKETCHES => {
                 let sketch = fields.message()?;
                 let found = Sketch::read(sketch, |_| {}, |_| {})
@@ -109,11 +111,11 @@ fn read<S: RecordSink>(
             other => fields.skip(other, SKETCH)?,
         }
     }
-    if metric.is_empty() {
+    if let Some(cause) = taken.refusal(metric, host.len()) {
         *verdict = before;
         for _ in 0..index + distributions {
-            verdict.count_reject(RejectCause::NameMissing, message.offset());
-            sink.reject(RejectCause::NameMissing);
+            verdict.count_reject(cause, message.offset());
+            sink.reject(cause);
         }
     } else if S::FILLS {
         for _ in 0..distributions {

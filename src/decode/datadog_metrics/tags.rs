@@ -16,8 +16,9 @@
 //! resource is said again only where it differs from the one before.
 #![deny(clippy::indexing_slicing)]
 
-use crate::batch::RecordSink;
 use crate::batch::record::{Attributes, Nothing, Resource, Scope, Series, Text, Value, Values};
+use crate::batch::{RecordSink, RejectCause};
+use crate::limits;
 
 /// The value of a tag that is a word alone.
 const NO_VALUE: &[u8] = b"no_label_value";
@@ -48,7 +49,40 @@ fn resource_key(tag: &[u8]) -> Option<&'static str> {
     })
 }
 
-/// One series at a time. Memory is bounded by the bytes of its body.
+/// How many tags and resources a series has, and their bytes.
+#[derive(Clone, Copy, Default)]
+pub struct Taken {
+    count: u32,
+    size: usize,
+}
+
+impl Taken {
+    #[inline]
+    pub fn add(&mut self, size: usize) {
+        self.count += 1;
+        self.size += size;
+    }
+
+    pub const fn and(self, other: Self) -> Self {
+        Self { count: self.count + other.count, size: self.size + other.size }
+    }
+
+    /// Why a series is rejected with all its points. `own_size`: of its host and the like.
+    #[inline]
+    pub const fn refusal(self, metric: &[u8], own_size: usize) -> Option<RejectCause> {
+        if metric.is_empty() {
+            Some(RejectCause::NameMissing)
+        } else if self.count > limits::SERIES_TAG_COUNT_MAX
+            || self.size + own_size > limits::SERIES_TAGS_SIZE_MAX
+        {
+            Some(RejectCause::OverLimit)
+        } else {
+            None
+        }
+    }
+}
+
+/// One series at a time. Memory is bounded by [`Taken::refusal`].
 #[derive(Default)]
 pub struct Tags {
     resource: Pairs,

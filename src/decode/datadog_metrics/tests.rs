@@ -391,3 +391,40 @@ fn a_fault_in_a_sketch_names_its_way() {
         assert_eq!(sketches(&body).unwrap_err().fault, Fault::WireTypeWrong, "{number}");
     }
 }
+
+/// Tags are sorted and copied, one series at a time: a series of millions of them must not decide how much
+/// memory that takes.
+#[test]
+fn a_series_with_too_many_or_too_long_tags_is_rejected_alone() {
+    let over = |count: usize, size: usize| vec!["t".repeat(size); count];
+    for tags in [over(4097, 1), over(2, 600 * 1024)] {
+        let quoted = tags.iter().map(|tag| format!("\"{tag}\"")).collect::<Vec<_>>().join(",");
+        let good = r#"{"metric":"m","points":[[1,1]],"tags":["a:b"]}"#;
+        let resources = tags.iter().map(|tag| format!(r#"{{"name":"{tag}"}}"#));
+        let resources = resources.collect::<Vec<_>>().join(",");
+        for list in [format!(r#""tags":[{quoted}]"#), format!(r#""resources":[{resources}]"#)] {
+            let bad = format!(r#"{{"metric":"m","points":[[1,1],[2,2]],{list}}}"#);
+            let verdict = json(&format!(r#"{{"series":[{good},{bad},{good}]}}"#)).unwrap();
+            assert_eq!((verdict.samples, verdict.rejected), (2, 2));
+            assert_eq!(verdict.first_reject.map(|(cause, _)| cause), Some(RejectCause::OverLimit));
+        }
+        let mut payload = Message::default();
+        payload.message(1, |series| {
+            for tag in &tags {
+                series.text(3, tag);
+            }
+            series.text(2, "m").message(4, |_| {});
+        });
+        let verdict = series(&payload.0).unwrap();
+        assert_eq!((verdict.samples, verdict.rejected), (0, 1));
+        let mut payload = Message::default();
+        payload.message(1, |sketch| {
+            for tag in &tags {
+                sketch.text(4, tag);
+            }
+            sketch.text(1, "m").message(7, |_| {});
+        });
+        let verdict = sketches(&payload.0).unwrap();
+        assert_eq!((verdict.histograms, verdict.rejected), (0, 1));
+    }
+}

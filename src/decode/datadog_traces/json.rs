@@ -6,9 +6,11 @@ use crate::decode::wire::json::{ReadError, Reader};
 use crate::decode::{DecodeError, Fault};
 use crate::limits;
 
-/// Writes all of `payload` into `written`. Ids are beyond what a double holds, so integers stay such.
+/// Writes all of `payload` into `written`, which takes no more than the largest body: an empty list and a
+/// short fraction are longer there. Ids are beyond what a double holds, so integers stay such.
 pub fn write_msgpack(payload: &[u8], written: &mut Vec<u8>) -> Result<(), DecodeError> {
     written.clear();
+    written.reserve_exact(payload.len());
     let mut reader = Reader::at(payload, 0);
     let result = value(&mut reader, written, 1).and_then(|()| match reader.peek() {
         Some(_) => Err(reader.fault(Fault::JsonSyntax)),
@@ -23,6 +25,9 @@ pub fn write_msgpack(payload: &[u8], written: &mut Vec<u8>) -> Result<(), Decode
 fn value(reader: &mut Reader<'_>, written: &mut Vec<u8>, depth: usize) -> Result<(), ReadError> {
     if depth > limits::NESTING_DEPTH_MAX {
         return Err(reader.fault(Fault::NestingOverLimit));
+    }
+    if written.len() > limits::PAYLOAD_SIZE_MAX {
+        return Err(reader.fault(Fault::JsonGrowthOverLimit));
     }
     match reader.peek() {
         Some(b'{') => {
@@ -71,9 +76,15 @@ fn end(written: &mut [u8], header: usize, count: u32) {
 }
 
 fn text(text: &[u8], written: &mut Vec<u8>) {
-    written.push(0xdb);
     // A payload is below 4 GiB.
-    written.extend_from_slice(&u32::try_from(text.len()).unwrap_or(u32::MAX).to_be_bytes());
+    match u32::try_from(text.len()).unwrap_or(u32::MAX).to_be_bytes() {
+        [0, 0, 0, size @ 0..=31] => written.push(0xa0 | size),
+        [0, 0, 0, size] => written.extend_from_slice(&[0xd9, size]),
+        [0, 0, high, low] => written.extend_from_slice(&[0xda, high, low]),
+        [first, second, third, last] => {
+            written.extend_from_slice(&[0xdb, first, second, third, last]);
+        }
+    }
     written.extend_from_slice(text);
 }
 
@@ -81,8 +92,14 @@ fn text(text: &[u8], written: &mut Vec<u8>) {
 fn number(digits: &[u8], written: &mut Vec<u8>) {
     let digits = std::str::from_utf8(digits).unwrap_or_default();
     if let Ok(number) = digits.parse::<u64>() {
-        written.push(0xcf);
-        written.extend_from_slice(&number.to_be_bytes());
+        match number.to_be_bytes() {
+            [0, 0, 0, 0, 0, 0, 0, small @ 0..=0x7f] => written.push(small),
+            [0, 0, 0, 0, 0, 0, high, low] => written.extend_from_slice(&[0xcd, high, low]),
+            bytes => {
+                written.push(0xcf);
+                written.extend_from_slice(&bytes);
+            }
+        }
     } else if let Ok(number) = digits.parse::<i64>() {
         written.push(0xd3);
         written.extend_from_slice(&number.to_be_bytes());

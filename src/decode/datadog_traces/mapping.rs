@@ -14,6 +14,7 @@ use crate::batch::record::{
 };
 use crate::decode::wire::hex;
 use crate::decode::wire::msgpack::{Kind, Reader};
+use crate::limits;
 
 /// 2000-01-01: a span that starts before it has no clock.
 const START_NANOS_MIN: i64 = 946_684_800_000_000_000;
@@ -168,9 +169,9 @@ fn kind(tag: &[u8], span_type: &[u8]) -> SpanKind {
     }
 }
 
-/// The objects of a JSON array; none if it is not one, and then it stays an attribute.
+/// The objects of a JSON array; none if it is not one or too long, and then it stays an attribute.
 fn objects(text: &[u8]) -> Option<Vec<Json>> {
-    if text.is_empty() {
+    if text.is_empty() || text.len() > limits::EMBEDDED_JSON_SIZE_MAX {
         return None;
     }
     let list: Vec<Json> = serde_json::from_slice(text).ok()?;

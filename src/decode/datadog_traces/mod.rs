@@ -60,6 +60,8 @@ struct Common<'a> {
     origin: &'a [u8],
     priority: Option<i64>,
     arrival_nanos: i64,
+    /// Bytes of both maps of tags.
+    tags_size: usize,
 }
 
 impl<'a> Common<'a> {
@@ -79,6 +81,22 @@ impl<'a> Common<'a> {
             arrival_nanos: i64::try_from(envelope.arrival_nanos).unwrap_or(i64::MAX),
             ..Self::default()
         }
+    }
+
+    /// Bytes that every span is stored with, in its resource or beside its own.
+    fn size(&self) -> usize {
+        let texts = [
+            self.language,
+            self.language_version,
+            self.tracer_version,
+            self.container_id,
+            self.runtime_id,
+            self.env,
+            self.hostname,
+            self.app_version,
+            self.origin,
+        ];
+        texts.iter().map(|text| text.len()).sum::<usize>() + self.tags_size
     }
 }
 
@@ -107,11 +125,10 @@ pub fn decode<S: RecordSink>(
             }
             read_texts(&mut body, texts)?;
             walk.form = Form::Array { payload, texts };
-            walk.traces(&mut body, &common)?;
-            for _ in 2..count {
-                body.skip()?;
-            }
-            walk.finish(body)
+            let result = walk.v05(body, count, &common);
+            texts.clear();
+            texts.shrink_to(TEXT_COUNT_KEPT);
+            result
         }
         Route::DatadogTracesV07 => {
             let mut body = Reader::new(payload);
@@ -119,11 +136,13 @@ pub fn decode<S: RecordSink>(
             walk.finish(body)
         }
         _ if is_json(envelope, payload) => {
-            json::write_msgpack(payload, written)?;
-            let result = walk.v04(written, &common);
+            let result = json::write_msgpack(payload, written).and_then(|()| {
+                // Places in what was written mean nothing to the sender.
+                walk.v04(written, &common).map_err(|error| DecodeError { offset: 0, ..error })
+            });
+            written.clear();
             written.shrink_to(limits::LARGE_BODY);
-            // Places in what was written mean nothing to the sender.
-            result.map_err(|error| DecodeError { offset: 0, ..error })
+            result
         }
         _ => walk.v04(payload, &common),
     }
@@ -138,8 +157,13 @@ fn is_json(envelope: &Envelope<'_>, payload: &[u8]) -> bool {
 /// The dictionary of v0.5. Lengths are looked at here, so that a reference costs one look.
 fn read_texts(body: &mut Reader<'_>, texts: &mut Vec<(u32, u32)>) -> Result<(), DecodeError> {
     texts.clear();
-    texts.shrink_to(TEXT_COUNT_KEPT);
-    for index in 0..body.array()? {
+    let start = *body;
+    let count = body.array()?;
+    if count > limits::DATADOG_TEXT_COUNT_MAX {
+        return Err(start.fault(Fault::DatadogTextCountOverLimit).into());
+    }
+    texts.reserve_exact(count);
+    for index in 0..count {
         let text = body.text().map_err(|error| within(error, "strings", index))?;
         let start = body.place() - text.len();
         match (u32::try_from(start), u32::try_from(text.len())) {
@@ -180,6 +204,20 @@ impl<'a, S: RecordSink> Walk<'a, '_, S> {
         self.finish(body)
     }
 
+    /// What stands behind the dictionary, which is the first of `count` values.
+    fn v05(
+        mut self,
+        mut body: Reader<'a>,
+        count: usize,
+        common: &Common<'a>,
+    ) -> Result<Verdict, DecodeError> {
+        self.traces(&mut body, common)?;
+        for _ in 2..count {
+            body.skip()?;
+        }
+        self.finish(body)
+    }
+
     /// The chunks of v0.3 to v0.5.
     fn traces(&mut self, body: &mut Reader<'a>, common: &Common<'a>) -> Result<(), DecodeError> {
         if body.take_nil() {
@@ -208,7 +246,11 @@ impl<'a, S: RecordSink> Walk<'a, '_, S> {
                 b"env" => common.env = optional_text(body)?,
                 b"hostname" => common.hostname = optional_text(body)?,
                 b"app_version" => common.app_version = optional_text(body)?,
-                b"tags" => common.payload_tags = text_map(body)?,
+                b"tags" => {
+                    let start = body.place();
+                    common.payload_tags = text_map(body)?;
+                    common.tags_size += body.place() - start;
+                }
                 b"chunks" => {
                     // Looked at once everything that stands beside it is known.
                     chunks = Some(*body);
@@ -247,7 +289,11 @@ impl<'a, S: RecordSink> Walk<'a, '_, S> {
                     common.priority = (priority != -128).then_some(priority);
                 }
                 b"origin" => common.origin = optional_text(body)?,
-                b"tags" => common.chunk_tags = text_map(body)?,
+                b"tags" => {
+                    let start = body.place();
+                    common.chunk_tags = text_map(body)?;
+                    common.tags_size += body.place() - start;
+                }
                 b"spans" => {
                     spans = Some(*body);
                     body.skip()?;
@@ -280,6 +326,7 @@ impl<'a, S: RecordSink> Walk<'a, '_, S> {
             }
             self.high_halves.finish(common);
         }
+        let before = self.verdict.spans;
         for index in 0..body.array()? {
             let at = body.place() as u64;
             let span =
@@ -295,6 +342,7 @@ impl<'a, S: RecordSink> Walk<'a, '_, S> {
             mapping::say(&span, high, self.form, common, self.said, self.sink);
             self.verdict.spans += 1;
         }
+        self.verdict.repeat(common.size(), self.verdict.spans - before);
         Ok(())
     }
 }

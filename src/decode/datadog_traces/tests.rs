@@ -445,3 +445,76 @@ fn cut_and_damaged_bodies_are_refused_or_read() {
         assert!(read > 100 && refused > 100, "{route:?} {read} {refused}");
     }
 }
+
+/// Places of the dictionary's texts are kept beside it: eight bytes for a text of one.
+#[test]
+fn a_dictionary_of_too_many_texts_is_refused_and_its_memory_given_back() {
+    let dictionary = |count: usize| {
+        let mut body = vec![0x92, 0xdd];
+        body.extend_from_slice(&u32::try_from(count).unwrap().to_be_bytes());
+        body.resize(body.len() + count, 0xa0);
+        body.push(0x90);
+        body
+    };
+    let mut scratch = Scratch::default();
+    let mut judged = |count| {
+        let envelope = Envelope {
+            route: Route::DatadogTracesV05,
+            codings: Codings::IDENTITY,
+            tenant: "acme",
+            arrival_nanos: ARRIVAL,
+            fields: RequestFields::EMPTY,
+        };
+        let result = decode(&envelope, &dictionary(count), &mut scratch, &mut Validating);
+        (result.map_err(|error| (error.fault, error.offset)), scratch.texts.capacity())
+    };
+    let most = limits::DATADOG_TEXT_COUNT_MAX;
+    assert_eq!(judged(most), (Ok(Verdict::default()), super::TEXT_COUNT_KEPT));
+    let refused = Err((Fault::DatadogTextCountOverLimit, 1));
+    assert_eq!(judged(most + 1), (refused, super::TEXT_COUNT_KEPT));
+}
+
+/// JSON in a tag becomes a tree of many times its size: a long one stays a tag.
+#[test]
+fn long_json_in_a_tag_stays_text() {
+    for (size, is_parsed) in [(1000, true), (limits::EMBEDDED_JSON_SIZE_MAX, false)] {
+        let events = format!(r#"[{{"name":"{}"}}]"#, "e".repeat(size));
+        let body = json!([[with(span(1, 1), "meta", json!({"events": events}))]]);
+        let row = rows(Route::DatadogTracesV04, &body).remove(0);
+        assert_eq!(row.get("Events").is_some(), is_parsed);
+        assert_eq!(row["SpanAttributes"].get("events").is_some(), !is_parsed);
+    }
+}
+
+/// Small numbers and lists take more bytes as `MessagePack` than a digit and a comma.
+#[test]
+fn json_that_grows_past_any_body_is_refused_and_its_memory_given_back() {
+    let mut scratch = Scratch::default();
+    let mut judged = |body: &[u8]| {
+        let envelope = Envelope {
+            route: Route::DatadogTracesV04,
+            codings: Codings::IDENTITY,
+            tenant: "acme",
+            arrival_nanos: ARRIVAL,
+            fields: RequestFields::EMPTY,
+        };
+        let error = decode(&envelope, body, &mut scratch, &mut Validating).unwrap_err();
+        assert!(scratch.written.capacity() <= limits::LARGE_BODY);
+        error.fault
+    };
+    let lists = format!("[{}null]", "[],".repeat(20 << 20));
+    assert_eq!(judged(lists.as_bytes()), Fault::JsonGrowthOverLimit);
+    let zeros = format!("[{}0]", "0,".repeat(30 << 20));
+    assert_eq!(judged(zeros.as_bytes()), Fault::MsgpackTypeWrong);
+
+    let mut written = Vec::new();
+    let numbers = "[0,127,128,65535,65536,18446744073709551615,-1,-9223372036854775808,0.5]";
+    write_msgpack(numbers.as_bytes(), &mut written).unwrap();
+    let read: Vec<Value> = rmp_serde::from_slice(&written).unwrap();
+    assert_eq!(read, serde_json::from_str::<Vec<Value>>(numbers).unwrap());
+    for size in [0, 31, 32, 255, 256, 65_535, 65_536] {
+        let text = "t".repeat(size);
+        write_msgpack(format!("\"{text}\"").as_bytes(), &mut written).unwrap();
+        assert_eq!(rmp_serde::from_slice::<String>(&written).unwrap(), text);
+    }
+}

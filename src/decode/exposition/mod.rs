@@ -126,7 +126,10 @@ pub fn decode<S: RecordSink>(
         }
     }
     family.push(memory, |record| walk.metadata(record));
-    let verdict = walk.verdict;
+    let mut verdict = walk.verdict;
+    // A sample is a series in the worst case, and each series has the request's labels. A block is small,
+    // and any number of them make a body: counted as what columns hold.
+    verdict.values += verdict.samples * (request.text().len() as u64 / 8);
     family.carry(open_family);
     Ok(verdict)
 }

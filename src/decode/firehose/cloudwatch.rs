@@ -17,6 +17,7 @@ use super::is;
 use super::request::from_millis;
 use crate::batch::record::{Attributes, Text, Value, Values};
 use crate::decode::wire::json::{ReadError, Reader, Str};
+use crate::limits;
 
 /// A message that was read to its end and found whole.
 pub(super) struct Message<'a> {
@@ -83,6 +84,8 @@ impl<'a> Message<'a> {
             };
             if is_text {
                 *place = reader.string()?;
+                // Each event is stored with these.
+                is_whole &= place.raw.len() <= limits::CLOUDWATCH_NAME_SIZE_MAX;
             } else {
                 is_whole = false;
                 reader.check_value(1)?;
@@ -93,6 +96,11 @@ impl<'a> Message<'a> {
             Some(false) => Ok(Some(Self { events: None, event_count: 0, ..message })),
             _ => Ok(None),
         }
+    }
+
+    /// Bytes that its events share.
+    pub fn size(&self) -> usize {
+        self.owner.raw.len() + self.group.raw.len() + self.stream.raw.len()
     }
 
     /// Walks the events again.

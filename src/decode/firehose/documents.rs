@@ -17,8 +17,8 @@
 use std::fmt::Display;
 
 use super::cloudwatch::{EventAttributes, Message};
-use crate::batch::RecordSink;
 use crate::batch::record::{Log, Nothing, Resource, Scope, Text, Value};
+use crate::batch::{RecordSink, Validating};
 use crate::decode::Verdict;
 use crate::decode::json_logs::record::{Context, Filler, Joined};
 use crate::decode::wire::json::{Document, Piece, container_end, split_array};
@@ -34,6 +34,8 @@ pub(super) const NO_SCOPE: Scope<'static> = Scope {
 /// Where logs go.
 pub(super) struct Output<'a, S> {
     pub context: Context<'a>,
+    /// Bytes that the request adds to every log.
+    pub shared_size: usize,
     pub document: &'a mut Document,
     pub filler: &'a mut Filler,
     pub verdict: Verdict,
@@ -46,8 +48,54 @@ impl<S: RecordSink> Output<'_, S> {
         self.keep_text(text, Some(reason));
     }
 
+    fn count(&mut self, logs: u64, size: usize) {
+        self.verdict.logs += logs;
+        self.verdict.repeat(self.shared_size + size, logs);
+    }
+
+    /// All that `record` holds, if the body has room for it. `data`: its text on the wire, which is kept
+    /// where there is none, and where it is no text.
+    pub fn take(&mut self, record: &[u8], data: &[u8]) {
+        const REASON: &str = "the delivery holds too many logs or too long attributes";
+        let before = self.verdict;
+        if S::FILLS {
+            // Nothing that a sink has heard can be taken back: count first, where it might be too much.
+            if self.may_be_full_after(record) {
+                let mut counted = Output {
+                    context: self.context,
+                    shared_size: self.shared_size,
+                    document: &mut *self.document,
+                    filler: &mut *self.filler,
+                    verdict: before,
+                    sink: &mut Validating,
+                };
+                counted.take_documents(record, data);
+                if is_full(&counted.verdict) {
+                    return self.keep_raw(data, &REASON);
+                }
+            }
+            self.take_documents(record, data);
+        } else {
+            self.take_documents(record, data);
+            if is_full(&self.verdict) {
+                self.verdict = before;
+                self.keep_raw(data, &REASON);
+            }
+        }
+    }
+
+    fn may_be_full_after(&self, record: &[u8]) -> bool {
+        // The shortest line, and the shortest event: `{"message":""},`
+        let (lines, events) = (record.len() as u64 / 2 + 1, record.len() as u64 / 15 + 1);
+        let mut most = self.verdict;
+        most.logs += lines;
+        most.repeat(self.shared_size, lines);
+        most.repeat(3 * limits::CLOUDWATCH_NAME_SIZE_MAX, events);
+        is_full(&most)
+    }
+
     fn keep_text(&mut self, text: &[u8], reason: Option<&dyn Display>) {
-        self.verdict.logs += 1;
+        self.count(1, 0);
         if S::FILLS {
             self.filler.fill_text(&self.context, text, reason, self.sink);
         } else {
@@ -56,8 +104,7 @@ impl<S: RecordSink> Output<'_, S> {
         self.sink.keep();
     }
 
-    /// All that `record` holds. `data`: its text on the wire, which is kept where it is no text.
-    pub fn take_documents(&mut self, record: &[u8], data: &[u8]) {
+    fn take_documents(&mut self, record: &[u8], data: &[u8]) {
         if is_binary(record) {
             return self.keep_raw(data, &"neither JSON nor text");
         }
@@ -129,7 +176,7 @@ impl<S: RecordSink> Output<'_, S> {
         if object.len() > limits::JSON_RECORD_SIZE_MAX {
             return self.keep_raw(object, &"over the limit of one record");
         }
-        self.verdict.logs += 1;
+        self.count(1, 0);
         if S::FILLS {
             let Self { context, document, filler, sink, .. } = self;
             document.parse(object, |nodes| match nodes {
@@ -143,7 +190,7 @@ impl<S: RecordSink> Output<'_, S> {
     }
 
     fn take_message(&mut self, message: &Message<'_>) {
-        self.verdict.logs += message.event_count;
+        self.count(message.event_count, message.size());
         if !S::FILLS {
             for _ in 0..message.event_count {
                 self.sink.log(&self.context.log(Value::Empty, &Nothing));
@@ -167,6 +214,11 @@ impl<S: RecordSink> Output<'_, S> {
             sink.keep();
         });
     }
+}
+
+const fn is_full(verdict: &Verdict) -> bool {
+    verdict.weight() > limits::FIREHOSE_WEIGHT_MAX
+        || verdict.repeated > limits::BODY_REPEATED_SIZE_MAX
 }
 
 /// The first byte from `at` on that is none of `blanks`.

@@ -11,7 +11,8 @@
 //! that is not JSON, or holds no `records`, is refused; whatever is wrong inside a record is kept: the
 //! text of `data` as it came is the body of a log whose attribute `_parse_error` says why.
 //!
-//! One record at a time is decoded and inflated, within bounds for the record and for the body.
+//! One record at a time is decoded and inflated, within bounds for the record and for the body. So are logs
+//! counted: a record whose logs would be too many for one body is kept as it came, the others as usual.
 //! Members stand in any order, unknown ones are checked for syntax alone. Validating reads the text
 //! once; a sink that fills needs id and time of the request first and passes over the records for them.
 
@@ -42,6 +43,8 @@ pub struct Scratch {
     document: Document,
     filler: Filler,
     resource: PairList,
+    /// What the records may inflate to where a shard's turn is spent; the fault is [`Fault::TurnOverLimit`].
+    pub turn_size_max: Option<usize>,
 }
 
 /// Decodes a body; see the head of this module. Both kinds of sink get the same verdict.
@@ -51,7 +54,7 @@ pub fn decode<S: RecordSink>(
     scratch: &mut Scratch,
     sink: &mut S,
 ) -> Result<Verdict, DecodeError> {
-    let Scratch { decoded, inflated, document, filler, resource } = scratch;
+    let Scratch { decoded, inflated, document, filler, resource, turn_size_max } = scratch;
     filler.begin();
     let about = if S::FILLS { About::read(envelope, payload, resource) } else { About::default() };
     let mut context = Context::new(envelope);
@@ -66,7 +69,15 @@ pub fn decode<S: RecordSink>(
         decoded,
         inflated,
         inflated_left: limits::FIREHOSE_INFLATED_SIZE_MAX,
-        output: Output { context, document, filler, verdict: Verdict::default(), sink },
+        turn_left: turn_size_max.unwrap_or(usize::MAX),
+        output: Output {
+            shared_size: context.head_size() + request::shared_size(envelope),
+            context,
+            document,
+            filler,
+            verdict: Verdict::default(),
+            sink,
+        },
     };
     let walked = walk.body(payload).map(|()| walk.output.verdict);
     inflated.shrink_to(limits::FIREHOSE_INFLATED_SIZE_KEPT);
@@ -82,6 +93,7 @@ struct Walk<'a, S> {
     inflated: &'a mut Arena,
     /// How much the body's records may still inflate to.
     inflated_left: usize,
+    turn_left: usize,
     output: Output<'a, S>,
 }
 
@@ -126,11 +138,14 @@ impl<S: RecordSink> Walk<'_, S> {
                     self.output.keep_raw(record, &"the record has no text in data");
                 }
             }
-            if self.output.verdict.weight() > limits::BODY_WEIGHT_MAX {
+            index += 1;
+            if index > limits::FIREHOSE_RECORD_COUNT_MAX {
                 let error = DecodeError::at(Fault::WeightOverLimit, start as u64);
                 return Err(error.within("records", Some(index)));
             }
-            index += 1;
+            if self.turn_left == 0 {
+                return Err(DecodeError::at(Fault::TurnOverLimit, start as u64));
+            }
         }
     }
 
@@ -146,20 +161,22 @@ impl<S: RecordSink> Walk<'_, S> {
             return self.output.keep_raw(data, &"data is not base64");
         };
         if !record.starts_with(b"\x1f\x8b\x08") {
-            return self.output.take_documents(record, data);
+            return self.output.take(record, data);
         }
         let limit = self.inflated_left.min(limits::FIREHOSE_RECORD_SIZE_MAX);
         match content::decode(Codings::one(Coding::Gzip), record, self.inflated, limit) {
             Ok(inflated) => {
                 // The call itself has its price, whatever it yields.
                 self.inflated_left = self.inflated_left.saturating_sub(inflated.len() + 1024);
-                self.output.take_documents(inflated, data);
+                self.turn_left = self.turn_left.saturating_sub(inflated.len() + 1024);
+                self.output.take(inflated, data);
             }
             Err(error) => {
                 // How far it came before it failed is not known: at most so far.
                 const RATIO_MAX: usize = 1032;
                 let tried = record.len().saturating_mul(RATIO_MAX).min(limit);
                 self.inflated_left = self.inflated_left.saturating_sub(tried + 1024);
+                self.turn_left = self.turn_left.saturating_sub(tried + 1024);
                 self.output.keep_raw(data, &format_args!("gzip: {error}"));
             }
         }

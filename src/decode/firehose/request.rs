@@ -69,6 +69,7 @@ impl<'a> About<'a> {
 
     pub fn attribute(&self) -> Option<(&'static str, &[u8])> {
         let id = &*self.request_id;
+        let id = id.get(..limits::FIREHOSE_REQUEST_ID_SIZE_MAX).unwrap_or(id);
         (!id.is_empty()).then_some(("aws.firehose.request_id", id))
     }
 
@@ -106,6 +107,15 @@ fn region(arn: &[u8]) -> Option<&[u8]> {
     let is_arn = parts.next() == Some(b"arn");
     let region = parts.nth(2).filter(|region| !region.is_empty())?;
     (is_arn && parts.next().is_some()).then_some(region)
+}
+
+/// About the bytes that every log of the request is stored with.
+pub(super) fn shared_size(envelope: &Envelope<'_>) -> usize {
+    [FieldId::FirehoseSourceArn, FieldId::FirehoseCommonAttributes]
+        .into_iter()
+        .filter_map(|id| envelope.fields.find(id))
+        .map(<[u8]>::len)
+        .sum()
 }
 
 type Pairs<'a> = Vec<(Cow<'a, [u8]>, Cow<'a, [u8]>)>;

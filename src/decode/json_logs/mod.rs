@@ -111,7 +111,9 @@ pub fn decode<S: RecordSink>(
         Shape::Lines => json::split_lines(payload, range, Lines::Json, &mut visit),
         Shape::TextLines => json::split_lines(payload, range, Lines::Text, &mut visit),
     }
-    Ok(walk.verdict)
+    let Walk { mut verdict, context, .. } = walk;
+    verdict.repeat(context.head_size(), verdict.logs);
+    Ok(verdict)
 }
 
 const NO_SCOPE: Scope<'static> = Scope {
@@ -152,6 +154,8 @@ impl<S: RecordSink> Walk<'_, S> {
 
     fn handle_batch(&mut self, object: Range<usize>, array: Range<usize>, batch: &mut Document) {
         let payload = self.payload;
+        let before = self.verdict.logs;
+        let size = object.len() - array.len();
         let elements = payload.get(..array.end).unwrap_or_default();
         let mut split = |batch: Result<&[simd_json::Node<'_>], &json::DocumentFault>| {
             json::split_array(elements, array.start, &mut |piece, range| {
@@ -170,6 +174,7 @@ impl<S: RecordSink> Walk<'_, S> {
             split(Ok(&[]))
         };
         assert!(walked.is_ok(), "batch_member has walked the same bytes");
+        self.verdict.repeat(size, self.verdict.logs - before);
     }
 
     fn handle_record(

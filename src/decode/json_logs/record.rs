@@ -20,6 +20,7 @@ use crate::envelope::{Envelope, FieldId};
 const PARSE_ERROR: &str = "_parse_error";
 
 /// What a request says about all its records.
+#[derive(Clone, Copy)]
 pub(in crate::decode) struct Context<'a> {
     arrival_nanos: i64,
     /// Of a record that says no time.
@@ -51,6 +52,11 @@ impl<'a> Context<'a> {
                 find(FieldId::GroundcoverSource),
             ],
         }
+    }
+
+    /// Bytes that the request's head adds to each record.
+    pub fn head_size(&self) -> usize {
+        self.head.iter().flatten().map(|value| value.len()).sum()
     }
 
     fn head(&self, index: usize) -> Option<&'a [u8]> {
@@ -103,6 +109,9 @@ impl Filler {
         let error = fault.map(ToString::to_string);
         let attributes = OwnAttributes { context, error: error.as_deref() };
         sink.log(&context.log(Value::Text(Text(record)), &attributes));
+        if fault.is_some() {
+            sink.unparsed();
+        }
     }
 
     /// A parsed object or string. `batch`: the fields around it, or why they could not be read.
@@ -146,6 +155,9 @@ impl Filler {
             _ if is_message => with_value(nodes, 0, &mut log),
             Some(at) => with_value(nodes, at, &mut log),
             None => log(Value::Text(Text(record))),
+        }
+        if error.is_some() {
+            sink.unparsed();
         }
     }
 

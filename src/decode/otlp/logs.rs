@@ -30,13 +30,11 @@ pub fn decode<S: RecordSink>(
     payload: &[u8],
     sink: &mut S,
 ) -> Result<Verdict, DecodeError> {
-    let mut verdict = Verdict::default();
-    tree::walk(payload, &NAMES, sink, |record, sink| {
+    tree::walk(payload, &NAMES, sink, |record, sink, verdict| {
         log_record(record, envelope.arrival_nanos, sink)?;
         verdict.logs += 1;
         Ok(())
-    })?;
-    Ok(verdict)
+    })
 }
 
 #[inline]

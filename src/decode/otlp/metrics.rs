@@ -48,15 +48,13 @@ pub fn decode<S: RecordSink>(
     scratch: &mut Scratch,
     sink: &mut S,
 ) -> Result<Verdict, DecodeError> {
-    let mut verdict = Verdict::default();
-    tree::walk(payload, &NAMES, sink, |message, sink| {
-        let metric = check(message, &mut verdict)?;
+    tree::walk(payload, &NAMES, sink, |message, sink, verdict| {
+        let metric = check(message, verdict)?;
         if S::FILLS {
             push(&metric, envelope.arrival_nanos, scratch, sink)?;
         }
         Ok(())
-    })?;
-    Ok(verdict)
+    })
 }
 
 /// The members of `data`.
@@ -141,7 +139,12 @@ fn check<'a>(message: Reader<'a>, verdict: &mut Verdict) -> Result<Metric<'a>, D
     let mut metadata_index = 0;
     loop {
         let at = fields;
-        let Some(tag) = fields.tag()? else { return Ok(metric) };
+        let Some(tag) = fields.tag()? else {
+            // Each point may be the first of its series.
+            let size = metric.name.0.len() + metric.description.0.len() + metric.unit.0.len();
+            verdict.repeat(size, verdict.owned() - before.owned());
+            return Ok(metric);
+        };
         match tag {
             NAME => metric.name = Text(fields.bytes()?),
             DESCRIPTION => metric.description = Text(fields.bytes()?),

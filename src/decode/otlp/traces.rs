@@ -59,11 +59,9 @@ pub fn decode<S: RecordSink>(
     payload: &[u8],
     sink: &mut S,
 ) -> Result<Verdict, DecodeError> {
-    let mut verdict = Verdict::default();
-    tree::walk(payload, &NAMES, sink, |message, sink| {
-        span(message, envelope.arrival_nanos, sink, &mut verdict)
-    })?;
-    Ok(verdict)
+    tree::walk(payload, &NAMES, sink, |message, sink, verdict| {
+        span(message, envelope.arrival_nanos, sink, verdict)
+    })
 }
 
 #[inline]

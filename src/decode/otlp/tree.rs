@@ -10,8 +10,8 @@
 use super::common::{MergedKeyValues, check_key_value};
 use crate::batch::RecordSink;
 use crate::batch::record::{Resource, Scope, Text};
-use crate::decode::DecodeError;
 use crate::decode::wire::protobuf::{Known, LENGTH, Reader, VARINT, tag};
+use crate::decode::{DecodeError, Verdict};
 
 /// Export…ServiceRequest: its resources.
 const RESOURCES: u32 = tag(1, LENGTH);
@@ -44,28 +44,30 @@ pub struct Names {
     pub items: &'static str,
 }
 
-/// Walks a request, says every resource and scope to the sink, and hands every item to `item`.
+/// Walks a request, says every resource and scope to the sink, and hands every item to `item`, which
+/// counts its records in the verdict. The owners' bytes are counted here, with the records they own.
 #[inline]
 pub fn walk<S: RecordSink>(
     payload: &[u8],
     names: &Names,
     sink: &mut S,
-    mut item: impl FnMut(Reader<'_>, &mut S) -> Result<(), DecodeError>,
-) -> Result<(), DecodeError> {
+    mut item: impl FnMut(Reader<'_>, &mut S, &mut Verdict) -> Result<(), DecodeError>,
+) -> Result<Verdict, DecodeError> {
+    let mut verdict = Verdict::default();
     let mut request = Reader::new(payload);
     let mut index = 0;
     while let Some(tag) = request.tag()? {
         match tag {
             RESOURCES => {
                 let holder = request.message()?;
-                walk_resource(holder, names, sink, &mut item)
+                walk_resource(holder, names, sink, &mut verdict, &mut item)
                     .map_err(|error| error.within(names.resources, Some(index)))?;
                 index += 1;
             }
             other => request.skip(other, REQUEST)?,
         }
     }
-    Ok(())
+    Ok(verdict)
 }
 
 #[inline]
@@ -73,9 +75,12 @@ fn walk_resource<S: RecordSink>(
     holder: Reader<'_>,
     names: &Names,
     sink: &mut S,
-    item: &mut impl FnMut(Reader<'_>, &mut S) -> Result<(), DecodeError>,
+    verdict: &mut Verdict,
+    item: &mut impl FnMut(Reader<'_>, &mut S, &mut Verdict) -> Result<(), DecodeError>,
 ) -> Result<(), DecodeError> {
+    let mut size = 0;
     let schema_url = read_owner(holder, |resource| {
+        size += resource.rest().len();
         check_resource(resource).map_err(|error| error.within("resource", None))
     })?;
     let attributes = MergedKeyValues {
@@ -85,10 +90,13 @@ fn walk_resource<S: RecordSink>(
     };
     sink.resource(&Resource { attributes: &attributes, schema_url });
 
+    let before = verdict.owned();
     walk_owned(holder, |scope_holder, index| {
-        walk_scope(scope_holder, names, sink, item)
+        walk_scope(scope_holder, names, sink, verdict, item)
             .map_err(|error| error.within(names.scopes, Some(index)))
-    })
+    })?;
+    verdict.repeat(size + schema_url.0.len(), verdict.owned() - before);
+    Ok(())
 }
 
 #[inline]
@@ -96,11 +104,14 @@ fn walk_scope<S: RecordSink>(
     holder: Reader<'_>,
     names: &Names,
     sink: &mut S,
-    item: &mut impl FnMut(Reader<'_>, &mut S) -> Result<(), DecodeError>,
+    verdict: &mut Verdict,
+    item: &mut impl FnMut(Reader<'_>, &mut S, &mut Verdict) -> Result<(), DecodeError>,
 ) -> Result<(), DecodeError> {
     let mut name = Text::EMPTY;
     let mut version = Text::EMPTY;
+    let mut size = 0;
     let schema_url = read_owner(holder, |scope| {
+        size += scope.rest().len();
         check_scope(scope, &mut name, &mut version).map_err(|error| error.within("scope", None))
     })?;
     let attributes = MergedKeyValues {
@@ -110,9 +121,12 @@ fn walk_scope<S: RecordSink>(
     };
     sink.scope(&Scope { name, version, attributes: &attributes, schema_url });
 
+    let before = verdict.owned();
     walk_owned(holder, |owned, index| {
-        item(owned, sink).map_err(|error| error.within(names.items, Some(index)))
-    })
+        item(owned, sink, verdict).map_err(|error| error.within(names.items, Some(index)))
+    })?;
+    verdict.repeat(size + schema_url.0.len(), verdict.owned() - before);
+    Ok(())
 }
 
 /// The first walk: every occurrence of the owner, the last schema URL.

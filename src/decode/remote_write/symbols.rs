@@ -48,6 +48,8 @@ pub struct Table {
     symbols: Vec<Symbol>,
     /// A symbol beside the first is empty, so that a value's number does not tell whether it is.
     any_empty: bool,
+    /// Of the longest symbol.
+    size_max: u32,
 }
 
 impl Table {
@@ -55,6 +57,7 @@ impl Table {
         self.symbols.clear();
         self.symbols.shrink_to(SYMBOL_COUNT_KEPT);
         self.any_empty = false;
+        self.size_max = 0;
     }
 
     /// Reads the symbols that stand one after another at the place of `request`, and leaves it behind
@@ -98,6 +101,7 @@ impl Table {
                 break;
             };
             let prefix = if count == 0 { 0 } else { prefix_within(from_text, text) };
+            self.size_max = self.size_max.max(u32::from(*length));
             self.symbols.push(Symbol { prefix, start, size: u32::from(*length) });
             count += 1;
             rest = behind;
@@ -129,6 +133,7 @@ impl Table {
         } else if count == 0 {
             return Err(self.in_symbol(text.fault(Fault::SymbolZeroNotEmpty)));
         }
+        self.size_max = self.size_max.max(size);
         let prefix = if bytes.is_empty() { 0 } else { prefix_within(from_text, bytes) };
         self.symbols.push(Symbol { prefix, start, size });
         Ok(())
@@ -152,7 +157,8 @@ impl Table {
     }
 
     pub fn symbols<'s>(&'s self, payload: &'s [u8]) -> Symbols<'s> {
-        Symbols { payload, symbols: &self.symbols, any_empty: self.any_empty }
+        let Self { ref symbols, any_empty, size_max } = *self;
+        Symbols { payload, symbols, any_empty, size_max }
     }
 }
 
@@ -162,6 +168,8 @@ pub struct Symbols<'s> {
     payload: &'s [u8],
     symbols: &'s [Symbol],
     any_empty: bool,
+    /// Of the longest symbol.
+    pub size_max: u32,
 }
 
 impl<'s> Symbols<'s> {

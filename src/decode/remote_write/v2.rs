@@ -22,7 +22,7 @@ use super::Scratch;
 use super::histogram::{self, Rules};
 use super::labels::{METRIC_NAME, RawLabels};
 use super::symbols::{
-    ExemplarIds, Names, OfExemplar, Ordered, PACKED_REFS, SINGLE_REF, Symbols, Table,
+    Checked, ExemplarIds, Names, OfExemplar, Ordered, PACKED_REFS, SINGLE_REF, Symbols, Table,
 };
 use super::v1::{is_out_of_range, metric_type_of, nanos};
 use crate::batch::record::{
@@ -76,13 +76,15 @@ pub fn decode<S: RecordSink>(
         sink,
         verdict: Verdict::default(),
         symbols: scratch.table.symbols(payload),
+        pair_count: 0,
         names: Names::new(),
         pairs,
         raw: &mut scratch.raw,
         histogram: &mut scratch.histogram,
         said: &mut scratch.said,
     };
-    let result = walk.request(Reader::new(payload));
+    let request = Reader::new(payload);
+    let result = walk.request(request).and_then(|()| walk.weigh_labels(request));
     let Walk { verdict, pairs, .. } = walk;
     scratch.labels.restore(pairs);
     result.map(|()| verdict)
@@ -125,6 +127,8 @@ struct Walk<'a, 's, S> {
     sink: &'s mut S,
     verdict: Verdict,
     symbols: Symbols<'a>,
+    /// Pairs of symbols that series are stored with.
+    pair_count: u64,
     names: Names,
     /// Labels of a series whose wire order is not theirs.
     pairs: Vec<(Text<'a>, Text<'a>)>,
@@ -220,8 +224,9 @@ impl<'a, S: RecordSink> Walk<'a, '_, S> {
     #[inline]
     fn plain_series(&mut self, message: Reader<'a>, plain: Plain<'a>) -> Result<(), DecodeError> {
         let Plain { run, sample, metadata } = plain;
+        let mut refs = MetadataRefs::default();
         if let Some(metadata) = metadata {
-            read_metadata(metadata, &self.symbols, &mut MetadataRefs::default())
+            read_metadata(metadata, &self.symbols, &mut refs)
                 .map_err(|error| error.within("metadata", None))?;
         }
         let checked = self.symbols.check_run(run, &mut self.names)?;
@@ -230,6 +235,8 @@ impl<'a, S: RecordSink> Walk<'a, '_, S> {
         if checked.unordered || is_over_limit || checked.empty_name || name.is_empty() {
             return self.any_series(message);
         }
+        self.pair_count += u64::from(checked.count);
+        self.pair_count += u64::from(refs != MetadataRefs::default());
         let labels = Ordered { symbols: self.symbols, run };
         let owner = Owner {
             series: Ok(series(name, &labels, None)),
@@ -251,6 +258,7 @@ impl<'a, S: RecordSink> Walk<'a, '_, S> {
         if checked.unordered {
             return self.time_series_out_of_order(message, &survey);
         }
+        self.pair_count += u64::from(checked.count);
         let labels = Ordered { symbols: self.symbols, run };
         let name = self.symbols.text(checked.metric_name);
         let is_over_limit = checked.count as usize > limits::LABEL_COUNT_MAX;
@@ -276,6 +284,7 @@ impl<'a, S: RecordSink> Walk<'a, '_, S> {
             }
         });
         let result = checked.and_then(|checked| {
+            self.pair_count += u64::from(checked.count);
             let is_over_limit = checked.count as usize > limits::LABEL_COUNT_MAX;
             pairs.sort_unstable_by_key(|pair| pair.0);
             let is_repeated =
@@ -292,6 +301,52 @@ impl<'a, S: RecordSink> Walk<'a, '_, S> {
         });
         self.pairs = pairs;
         result
+    }
+
+    /// Counts the bytes of symbols with each label that is one. A reference costs a byte and stands for
+    /// a text of any length: where the longest would be too much everywhere, all are looked up.
+    fn weigh_labels(&mut self, mut request: Reader<'a>) -> Result<(), DecodeError> {
+        let size_max = u64::from(self.symbols.size_max);
+        let bound = self.pair_count.saturating_mul(2 * size_max);
+        if bound <= limits::PAYLOAD_SIZE_MAX as u64 {
+            self.verdict.repeat(limits::size(bound), 1);
+            return Ok(());
+        }
+        let mut series_index = 0;
+        while let Some(tag) = request.tag()? {
+            if tag != TIMESERIES {
+                request.skip(tag, Known::fields(&[]))?;
+                continue;
+            }
+            let series = request.message()?;
+            let (size, _) = self
+                .size_of_labels(series, |_, _| {})
+                .map_err(|error| error.within("timeseries", Some(series_index)))?;
+            let MetadataRefs { help, unit, .. } = survey(series, &self.symbols)?.metadata;
+            let metadata = self.symbols.text(help).0.len() + self.symbols.text(unit).0.len();
+            self.verdict.repeat(size + metadata, 1);
+            series_index += 1;
+        }
+        Ok(())
+    }
+
+    /// Checks the labels of a series or an exemplar, and answers the bytes of their texts.
+    fn size_of_labels(
+        &self,
+        message: Reader<'a>,
+        mut pair: impl FnMut(Text<'a>, Text<'a>),
+    ) -> Result<(usize, Checked), DecodeError> {
+        let mut size = 0;
+        let checked = self.symbols.check_scattered(message, |name, value| {
+            let (name, value) = (self.symbols.text(name), self.symbols.text(value));
+            size += name.0.len() + value.0.len();
+            pair(name, value);
+        })?;
+        // One record cannot be parted when columns are full.
+        if size > limits::PAYLOAD_SIZE_MAX {
+            return Err(DecodeError::at(Fault::WeightOverLimit, message.offset()));
+        }
+        Ok((size, checked))
     }
 
     /// The records of a series that can be said.
@@ -324,6 +379,8 @@ impl<'a, S: RecordSink> Walk<'a, '_, S> {
         let owner =
             Owner { series, offset: message.offset(), created_timestamp: survey.created_timestamp };
         if let Ok(series) = &owner.series {
+            // Help and unit are as large as a label.
+            self.pair_count += u64::from(survey.metadata != MetadataRefs::default());
             if S::FILLS {
                 self.metadata(series.name, survey);
             }
@@ -486,10 +543,11 @@ impl<'a, S: RecordSink> Walk<'a, '_, S> {
         let symbols = self.symbols;
         let mut ids = ExemplarIds::default();
         let mut place = 0;
-        let checked = symbols.check_scattered(message, |name, value| {
-            ids.read_label(place, symbols.text(name), symbols.text(value));
+        let (size, checked) = self.size_of_labels(message, |name, value| {
+            ids.read_label(place, name, value);
             place += 1;
         })?;
+        self.verdict.repeat(size, 1);
         let time_nanos = nanos(timestamp);
         let refused = match owner.series {
             Err(cause) => Some((cause, owner.offset)),

@@ -63,7 +63,7 @@ pub fn walk<S: RecordSink>(
     verdict: &mut Verdict,
     sink: &mut S,
 ) -> Result<(), DecodeError> {
-    tree::walk(reader, &NAMES, sink, |reader, sink| {
+    tree::walk(reader, &NAMES, sink, verdict, |reader, sink, verdict| {
         log_record(reader, arrival_nanos, sink)?;
         verdict.logs += 1;
         Ok(())

@@ -47,7 +47,7 @@ pub fn walk<S: RecordSink>(
     scratch: &mut Scratch,
     sink: &mut S,
 ) -> Result<(), DecodeError> {
-    tree::walk(reader, &NAMES, sink, |reader, sink| {
+    tree::walk(reader, &NAMES, sink, verdict, |reader, sink, verdict| {
         metric(reader, arrival_nanos, verdict, scratch, sink)
     })
 }
@@ -106,7 +106,10 @@ fn metric<S: RecordSink>(
         }
         Ok(reader.pass_value()?)
     })?;
+    // Each point may be the first of its series.
+    let size = name.raw.len() + description.raw.len() + unit.raw.len();
     if !S::FILLS {
+        verdict.repeat(size, verdict.owned() - before.owned());
         return Ok(());
     }
     let (name, description, unit) = (kept::<S>(name), kept::<S>(description), kept::<S>(unit));
@@ -129,7 +132,9 @@ fn metric<S: RecordSink>(
         ..Context::new(metric_type, arrival_nanos)
     };
     read_data(&mut data.place, &context, verdict, scratch, sink)
-        .map_err(|error| error.within(data.name, None))
+        .map_err(|error| error.within(data.name, None))?;
+    verdict.repeat(size, verdict.owned() - before.owned());
+    Ok(())
 }
 
 /// Reads Gauge, Sum, Histogram, ExponentialHistogram or Summary, which differ in their points.

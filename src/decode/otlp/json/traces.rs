@@ -69,7 +69,9 @@ pub fn walk<S: RecordSink>(
     verdict: &mut Verdict,
     sink: &mut S,
 ) -> Result<(), DecodeError> {
-    tree::walk(reader, &NAMES, sink, |reader, sink| span(reader, arrival_nanos, verdict, sink))
+    tree::walk(reader, &NAMES, sink, verdict, |reader, sink, verdict| {
+        span(reader, arrival_nanos, verdict, sink)
+    })
 }
 
 #[inline]

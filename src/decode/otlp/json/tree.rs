@@ -7,8 +7,8 @@
 use super::common::{Field, Pairs, attributes, each, fields, kept, members};
 use crate::batch::RecordSink;
 use crate::batch::record::{Resource, Scope, Text};
-use crate::decode::DecodeError;
 use crate::decode::wire::json::{Reader, Str, key};
+use crate::decode::{DecodeError, Verdict};
 
 /// What the levels are called in a signal's messages.
 pub struct Names {
@@ -33,6 +33,8 @@ struct Owner<'a> {
     version: Str<'a>,
     attributes: Option<usize>,
     schema_url: Str<'a>,
+    /// Of its text.
+    size: usize,
 }
 
 /// A member of a holder.
@@ -81,8 +83,10 @@ impl Level {
                 Some(_) if reader.take_null()? => {}
                 Some(Held::Owned) => owned(reader)?,
                 Some(Held::Owner) => {
+                    let start = reader.place();
                     owner = (self.read_owner)(reader)
                         .map_err(|error| error.within(self.owner, None))?;
+                    owner.size = reader.place() - start;
                 }
                 Some(Held::SchemaUrl) => {
                     schema_url = reader
@@ -92,6 +96,7 @@ impl Level {
             }
         }
         owner.schema_url = schema_url;
+        owner.size += schema_url.raw.len();
         Ok(owner)
     }
 
@@ -114,23 +119,30 @@ impl Level {
         Ok(())
     }
 
-    /// Reads a holder: owner first where the sink looks at it.
+    /// Reads a holder: owner first where the sink looks at it. The owner's bytes are counted with each
+    /// record that it owns.
     #[inline]
     fn walk<'a, S: RecordSink>(
         &self,
         reader: &mut Reader<'a>,
         sink: &mut S,
+        verdict: &mut Verdict,
         say: impl FnOnce(&Owner<'a>, &mut S),
-        mut owned: impl FnMut(&mut Reader<'a>, &mut S) -> Result<(), DecodeError>,
+        mut owned: impl FnMut(&mut Reader<'a>, &mut S, &mut Verdict) -> Result<(), DecodeError>,
     ) -> Result<(), DecodeError> {
-        if !S::FILLS {
+        let before = verdict.owned();
+        let owner = if S::FILLS {
+            let mut again = *reader;
+            let owner = self.read(reader, |reader| Ok(reader.pass_value()?))?;
+            say(&owner, sink);
+            self.read_owned(&mut again, |reader| owned(reader, sink, verdict))?;
+            owner
+        } else {
             say(&Owner::default(), sink);
-            return self.read(reader, |reader| owned(reader, sink)).map(drop);
-        }
-        let mut again = *reader;
-        let owner = self.read(reader, |reader| Ok(reader.pass_value()?))?;
-        say(&owner, sink);
-        self.read_owned(&mut again, |reader| owned(reader, sink))
+            self.read(reader, |reader| owned(reader, sink, verdict))?
+        };
+        verdict.repeat(owner.size, verdict.owned() - before);
+        Ok(())
     }
 }
 
@@ -164,13 +176,15 @@ fn read_scope<'a>(reader: &mut Reader<'a>) -> Result<Owner<'a>, DecodeError> {
     Ok(owner)
 }
 
-/// Walks a request, says every resource and scope to the sink, and hands every item to `item`.
+/// Walks a request, says every resource and scope to the sink, and hands every item to `item`, which
+/// counts its records in the verdict.
 #[inline]
 pub fn walk<'a, S: RecordSink>(
     reader: &mut Reader<'a>,
     names: &Names,
     sink: &mut S,
-    mut item: impl FnMut(&mut Reader<'a>, &mut S) -> Result<(), DecodeError>,
+    verdict: &mut Verdict,
+    mut item: impl FnMut(&mut Reader<'a>, &mut S, &mut Verdict) -> Result<(), DecodeError>,
 ) -> Result<(), DecodeError> {
     let payload = reader.payload();
     let resource = Level { owner: "resource", owned: names.scopes, read_owner: read_resource };
@@ -187,11 +201,11 @@ pub fn walk<'a, S: RecordSink>(
         }
         each(reader, names.resources, |reader| {
             let say = |owner: &Owner<'_>, sink: &mut S| say_resource(payload, owner, sink);
-            resource.walk(reader, sink, say, |reader, sink| {
+            resource.walk(reader, sink, verdict, say, |reader, sink, verdict| {
                 each(reader, names.scopes, |reader| {
                     let say = |owner: &Owner<'_>, sink: &mut S| say_scope(payload, owner, sink);
-                    scope.walk(reader, sink, say, |reader, sink| {
-                        each(reader, names.items, |reader| item(reader, sink)).map(drop)
+                    scope.walk(reader, sink, verdict, say, |reader, sink, verdict| {
+                        each(reader, names.items, |reader| item(reader, sink, verdict)).map(drop)
                     })
                 })
                 .map(drop)
