@@ -128,6 +128,8 @@ pub enum Coding {
     Zstd = 3,
     /// Snappy block format.
     Snappy = 4,
+    /// LZ4 frames.
+    Lz4 = 5,
 }
 
 impl Coding {
@@ -138,6 +140,7 @@ impl Coding {
             2 => Some(Self::Deflate),
             3 => Some(Self::Zstd),
             4 => Some(Self::Snappy),
+            5 => Some(Self::Lz4),
             _ => None,
         }
     }
@@ -150,6 +153,7 @@ impl Coding {
             Self::Deflate => "deflate",
             Self::Zstd => "zstd",
             Self::Snappy => "snappy",
+            Self::Lz4 => "lz4",
         }
     }
 }
@@ -176,7 +180,7 @@ impl Codings {
 pub enum FieldId {
     /// `Content-Type` as sent, with its parameters.
     ContentType = 1,
-    /// The raw query string without credentials.
+    /// The raw query string without credentials; of remote write its `extra_label` alone.
     Query = 2,
     /// `x-groundcover-env-name`
     GroundcoverEnvName = 3,

@@ -303,10 +303,12 @@ fn unknown_path_route(path: &str) -> Option<Route> {
     is_of_datadog.then_some(DATADOG)
 }
 
-/// The Pushgateway's labels in the path behind the route's own; other paths below it carry nothing.
+/// The Pushgateway's labels in the path behind the route's own, from `/metrics/` on, which may stand
+/// anywhere there, as for VictoriaMetrics; other paths carry nothing.
 #[must_use]
 pub fn path_labels(route: Route, path: &str) -> &str {
-    path.strip_prefix(route.path()).filter(|rest| rest.starts_with("/metrics/")).unwrap_or_default()
+    let rest = path.strip_prefix(route.path()).unwrap_or_default();
+    rest.find("/metrics/").and_then(|start| rest.get(start..)).unwrap_or_default()
 }
 
 /// Whether an OPTIONS request is a browser's question before the real one.
@@ -352,6 +354,9 @@ pub const fn accepted_codings(route: Route) -> &'static str {
     match route {
         Route::RemoteWrite => "snappy, zstd",
         Route::Firehose => "gzip, identity",
+        Route::OtlpLogs | Route::OtlpTraces | Route::OtlpMetrics => {
+            "gzip, deflate, zstd, snappy, lz4, identity"
+        }
         _ => "gzip, deflate, zstd, snappy, identity",
     }
 }
@@ -388,7 +393,9 @@ pub fn codings(route: Route, fields: &Fields<'_>) -> Result<Codings, CodingError
         let accepted = match route {
             Route::RemoteWrite => matches!(coding, Coding::Snappy | Coding::Zstd),
             Route::Firehose => coding == Coding::Gzip,
-            _ => true,
+            // The Collector's exporters send it; nobody else does.
+            Route::OtlpLogs | Route::OtlpTraces | Route::OtlpMetrics => true,
+            _ => coding != Coding::Lz4,
         };
         if !accepted {
             return Err(CodingError::Unsupported);
@@ -413,6 +420,7 @@ pub fn grpc_coding(fields: &Fields<'_>) -> Result<Option<Coding>, CodingError> {
         None => Ok(None),
         Some(name) => match coding(name).ok_or(CodingError::Unsupported)? {
             Coding::Identity => Ok(None),
+            Coding::Lz4 => Err(CodingError::Unsupported),
             coding => Ok(Some(coding)),
         },
     }
@@ -420,7 +428,7 @@ pub fn grpc_coding(fields: &Fields<'_>) -> Result<Option<Coding>, CodingError> {
 
 /// All names under which senders mean a coding, in any case.
 fn coding(name: &[u8]) -> Option<Coding> {
-    const NAMES: [(&[u8], Coding); 12] = [
+    const NAMES: [(&[u8], Coding); 13] = [
         (b"gzip", Coding::Gzip),
         (b"snappy", Coding::Snappy),
         (b"zstd", Coding::Zstd),
@@ -435,6 +443,7 @@ fn coding(name: &[u8]) -> Option<Coding> {
         // The name in Datadog's API clients.
         (b"zstd1", Coding::Zstd),
         (b"x-zstd", Coding::Zstd),
+        (b"lz4", Coding::Lz4),
     ];
     NAMES.iter().find(|(known, _)| name.eq_ignore_ascii_case(known)).map(|&(_, coding)| coding)
 }
@@ -479,10 +488,13 @@ pub fn media_type(route: Route, fields: &Fields<'_>) -> Result<Media, MediaError
     match route {
         Route::RemoteWrite => remote_write_media(fields.last("content-type")),
         Route::OtlpLogs | Route::OtlpTraces | Route::OtlpMetrics => {
-            match fields.last("content-type").and_then(MediaType::parse) {
-                Some(media) if media.is("application/x-protobuf") => Ok(Media::OtlpProtobuf),
-                Some(media) if media.is("application/json") => Ok(Media::OtlpJson),
-                _ => Err(MediaError::Unsupported),
+            let essence = fields.last("content-type").map(essence).unwrap_or_default();
+            if essence.eq_ignore_ascii_case(b"application/x-protobuf") {
+                Ok(Media::OtlpProtobuf)
+            } else if essence.eq_ignore_ascii_case(b"application/json") {
+                Ok(Media::OtlpJson)
+            } else {
+                Err(MediaError::Unsupported)
             }
         }
         Route::OtlpGrpcLogs | Route::OtlpGrpcTraces | Route::OtlpGrpcMetrics => {
@@ -539,15 +551,11 @@ fn json_logs_media(fields: &Fields<'_>) -> Result<Media, MediaError> {
     ];
     let mut refused = false;
     for value in fields.all("content-type") {
-        let binary = MediaType::parse(value).is_some_and(|media| {
-            BINARY.iter().any(|name| media.is(name))
-                || [&b"image/"[..], b"audio/", b"video/"].iter().any(|prefix| {
-                    media
-                        .essence
-                        .get(..prefix.len())
-                        .is_some_and(|start| start.eq_ignore_ascii_case(prefix))
-                })
-        });
+        let essence = essence(value);
+        let binary = BINARY.iter().any(|name| essence.eq_ignore_ascii_case(name.as_bytes()))
+            || [&b"image/"[..], b"audio/", b"video/"].iter().any(|prefix| {
+                essence.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+            });
         if !binary {
             return Ok(Media::JsonText);
         }
@@ -562,10 +570,16 @@ pub fn reply_is_json(route: Route, fields: &Fields<'_>) -> bool {
     match route {
         Route::OtlpLogs | Route::OtlpTraces | Route::OtlpMetrics => !fields
             .last("content-type")
-            .and_then(MediaType::parse)
-            .is_some_and(|media| media.is("application/x-protobuf")),
+            .is_some_and(|value| essence(value).eq_ignore_ascii_case(b"application/x-protobuf")),
         _ => true,
     }
+}
+
+/// What stands in front of the parameters. Where none of them matters, none can be wrong: senders write
+/// `charset = utf-8`, and forget values.
+fn essence(value: &[u8]) -> &[u8] {
+    let end = value.iter().position(|&byte| byte == b';').unwrap_or(value.len());
+    trim_blanks(value.get(..end).unwrap_or_default())
 }
 
 /// A media type (RFC 9110, section 8.3.1), borrowed.

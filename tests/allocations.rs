@@ -116,6 +116,12 @@ fn request(what: &'static str, path: &str, key: &str, headers: &str, body: &[u8]
     Body { what, request }
 }
 
+fn lz4(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = lz4_flex::frame::FrameEncoder::new(Vec::new());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
 fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
     encoder.write_all(bytes).unwrap();
@@ -168,6 +174,10 @@ fn requests(key: &str) -> Vec<Body> {
             requests.push(request(what, path, key, headers, &payload));
             let headers = format!("{headers}Content-Encoding: gzip\r\n");
             requests.push(request(what, path, key, &headers, &gzip(&payload)));
+            if path.starts_with("/v1/") {
+                let headers = headers.replace("gzip", "lz4");
+                requests.push(request(what, path, key, &headers, &lz4(&payload)));
+            }
         }
     }
     requests

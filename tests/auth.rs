@@ -77,6 +77,8 @@ fn field_forms(key: &str) -> Vec<String> {
         let encoded = basic("groundcover", key);
         forms.push(format!("Authorization: {scheme} {encoded}\r\n"));
         forms.push(format!("Authorization: {scheme}  {}\r\n", encoded.trim_end_matches('=')));
+        // The product's gateway asks for no blank.
+        forms.push(format!("Authorization: {scheme}{encoded}\r\n"));
     }
     forms
 }
@@ -168,7 +170,20 @@ fn the_query_carries_the_same_names() {
             }
         }
     }
-    assert_eq!(ask("/x?Token=key:of:tenant:b", ""), Err(AuthError::Missing), "names have a case");
+    for name in ["Token", "APIKEY", "DD-API-KEY", "dd%2Dapi%2dkey", "X-Amz-Firehose-Access-Key"] {
+        assert_eq!(ask(&format!("/x?{name}={KEY_B}"), ""), Ok(20), "{name}");
+        assert_eq!(ask(&format!("/x?{name}={WRONG}"), ""), Err(AuthError::Invalid), "{name}");
+    }
+    for name in ["tokenx", "toke", "%token", "token%", "token%0", "token%zz", "dd%252Dapi-key", ""]
+    {
+        assert_eq!(ask(&format!("/x?{name}={KEY_B}"), ""), Err(AuthError::Missing), "{name}");
+    }
+    for value in ["Bearer%20", "bearer%20", "BEARER%20%20", "%42earer%20"] {
+        assert_eq!(ask(&format!("/x?Authorization={value}{KEY_B}"), ""), Ok(20), "{value}");
+        assert_eq!(ask(&format!("/x?token={value}{KEY_B}"), ""), Err(AuthError::Invalid));
+    }
+    assert_eq!(ask("/x?authorization=Bearer%20", ""), Err(AuthError::Invalid));
+    assert_eq!(ask(&format!("/x?authorization=Bearer{KEY_B}"), ""), Err(AuthError::Invalid));
     // A plus is part of a key as base64 has it, and no blank.
     assert_eq!(ask("/x?token=key-of-tenant-a+/=", ""), Ok(10));
     assert_eq!(ask("/x?token=key-of-tenant-a%2B%2F%3D", ""), Ok(10));
@@ -310,4 +325,24 @@ fn debug_output_holds_no_key() {
     let text = format!("{head:?} {scratch:?} {memo:?} {table:?}");
     assert!(text.contains("token"), "the field's name is there: {text}");
     assert!(!text.contains("tenant"), "{text}");
+}
+
+/// What stands in the journal must hold no key, however its name was written.
+#[test]
+fn a_kept_query_is_without_keys() {
+    let kept = |query: &str| {
+        let mut kept = None;
+        assert!(inrush::auth::push_query(query, |query| {
+            kept = Some(String::from_utf8(query.to_vec()).unwrap());
+            true
+        }));
+        kept
+    };
+    for secret in
+        ["token=a", "Api_Key=a", "dd%2Dapi%2dkey=a", "%41uthorization=Bearer%20a", "apikey"]
+    {
+        assert_eq!(kept(secret), None, "{secret}");
+        assert_eq!(kept(&format!("x=1&{secret}&y=2")).as_deref(), Some("x=1&y=2"), "{secret}");
+    }
+    assert_eq!(kept("x=token&tokens=1").as_deref(), Some("x=token&tokens=1"));
 }

@@ -11,7 +11,8 @@ use inrush::content::{self, Arena, ContentError};
 use inrush::envelope::{Coding, Codings};
 
 const LIMIT: usize = 64 * 1024 * 1024;
-const CODINGS: [Coding; 4] = [Coding::Gzip, Coding::Deflate, Coding::Zstd, Coding::Snappy];
+const CODINGS: [Coding; 5] =
+    [Coding::Gzip, Coding::Deflate, Coding::Zstd, Coding::Snappy, Coding::Lz4];
 
 /// xorshift64*; a failure prints the state it began from.
 struct Random(u64);
@@ -109,6 +110,30 @@ fn snappy_framed(bytes: &[u8]) -> Vec<u8> {
     encoder.into_inner().unwrap()
 }
 
+fn lz4_with(bytes: &[u8], frame: lz4_flex::frame::FrameInfo) -> Vec<u8> {
+    let mut encoder = lz4_flex::frame::FrameEncoder::with_frame_info(frame, Vec::new());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// As the Collector's encoder makes it by default: blocks of 4 MiB that stand alone, and a checksum.
+fn lz4(bytes: &[u8]) -> Vec<u8> {
+    use lz4_flex::frame::{BlockMode, BlockSize, FrameInfo};
+    let frame = FrameInfo::new()
+        .block_size(BlockSize::Max4MB)
+        .block_mode(BlockMode::Independent)
+        .content_checksum(true);
+    let coded = lz4_with(bytes, frame);
+    assert_eq!(coded[..6], [0x04, 0x22, 0x4d, 0x18, 0x64, 0x70]);
+    coded
+}
+
+/// With the one byte that covers the descriptor.
+fn lz4_header(descriptor: &[u8]) -> Vec<u8> {
+    let sum = xxhash_rust::xxh32::xxh32(descriptor, 0).to_le_bytes()[1];
+    [&[0x04, 0x22, 0x4d, 0x18][..], descriptor, &[sum]].concat()
+}
+
 fn encode(coding: Coding, bytes: &[u8]) -> Vec<u8> {
     match coding {
         Coding::Identity => bytes.to_vec(),
@@ -116,6 +141,7 @@ fn encode(coding: Coding, bytes: &[u8]) -> Vec<u8> {
         Coding::Deflate => zlib(bytes),
         Coding::Zstd => zstd(bytes),
         Coding::Snappy => snappy(bytes),
+        Coding::Lz4 => lz4(bytes),
     }
 }
 
@@ -186,7 +212,7 @@ fn every_member_and_frame_is_read() {
         decode(Coding::Gzip, &[gzip(head), gzip(tail)].concat()).unwrap(),
         b"\x0a\x03abc\x0a\x03def"
     );
-    for coding in [Coding::Gzip, Coding::Zstd] {
+    for coding in [Coding::Gzip, Coding::Zstd, Coding::Lz4] {
         for cut in [0, 1, 50_000, 99_999, 100_000] {
             let (head, tail) = text.split_at(cut);
             let coded = [encode(coding, head), encode(coding, tail)].concat();
@@ -201,6 +227,8 @@ fn every_member_and_frame_is_read() {
         [&skippable[..], &zstd(b"a"), &skippable, &zstd_stream(b"b", &[]), &skippable].concat();
     assert_eq!(decode(Coding::Zstd, &coded).unwrap(), b"ab");
     assert_eq!(decode(Coding::Zstd, &skippable).unwrap(), b"");
+    let coded = [&skippable[..], &lz4(b"a"), &skippable, &lz4(b"b"), &skippable].concat();
+    assert_eq!(decode(Coding::Lz4, &coded).unwrap(), b"ab");
     let coded = [snappy_framed(head), snappy_framed(tail)].concat();
     assert_eq!(decode(Coding::Snappy, &coded).unwrap(), [head, tail].concat());
 }
@@ -244,6 +272,7 @@ fn every_cut_is_truncated() {
         ("zstd", Coding::Zstd, zstd(&text)),
         ("zstd stream", Coding::Zstd, zstd_stream(&text, &[])),
         ("snappy", Coding::Snappy, snappy(&text)),
+        ("lz4", Coding::Lz4, lz4(&text)),
     ] {
         assert!(name == "raw fixed" || coded.len() >= 4_096, "{name} is {}", coded.len());
         let mut arena = Arena::default();
@@ -292,6 +321,16 @@ fn wrong_checksums_and_lengths_are_named() {
     let mut coded = zstd(&text);
     *coded.last_mut().unwrap() ^= 1;
     assert_eq!(decode(Coding::Zstd, &coded), Err(ContentError::ChecksumWrong { offset: 0 }));
+    let coded = lz4(&text);
+    let offset = coded.len() as u64 - 4;
+    for place in coded.len() - 4..coded.len() {
+        let mut coded = coded.clone();
+        coded[place] ^= 1;
+        assert_eq!(decode(Coding::Lz4, &coded), Err(ContentError::ChecksumWrong { offset }));
+    }
+    let mut header = coded;
+    header[6] ^= 1;
+    assert_eq!(decode(Coding::Lz4, &header), Err(ContentError::ChecksumWrong { offset: 6 }));
     let mut coded = snappy_framed(&text);
     coded[15] ^= 1;
     assert_eq!(decode(Coding::Snappy, &coded), Err(ContentError::ChecksumWrong { offset: 10 }));
@@ -299,7 +338,7 @@ fn wrong_checksums_and_lengths_are_named() {
 
 #[test]
 fn bytes_after_the_end_are_refused() {
-    for coding in [Coding::Gzip, Coding::Deflate, Coding::Zstd] {
+    for coding in [Coding::Gzip, Coding::Deflate, Coding::Zstd, Coding::Lz4] {
         let coded = encode(coding, b"content");
         let offset = coded.len() as u64;
         for garbage in [b"garbage".as_slice(), b"\xff", b"\0\0\0x"] {
@@ -331,6 +370,11 @@ fn another_format_under_the_name_is_refused() {
         (Coding::Gzip, &zstd(b"content")),
         (Coding::Zstd, &gzip(b"content")),
         (Coding::Snappy, &zstd(b"content")),
+        (Coding::Lz4, b"{\"not\":\"compressed\"}"),
+        (Coding::Lz4, &zstd(b"content")),
+        // A block without a frame, and the frame of the first versions.
+        (Coding::Lz4, b"\x50hello"),
+        (Coding::Lz4, b"\x02\x21\x4c\x18\x06\0\0\0\x50hello"),
     ] {
         let answer = decode(coding, input);
         assert!(
@@ -358,6 +402,9 @@ fn bombs_stop_at_the_limit() {
         ("zstd frames", Coding::Zstd, zstd_stream(&zeros[..1 << 19], &[]).repeat(32)),
         ("snappy", Coding::Snappy, snappy(&zeros)),
         ("snappy framed", Coding::Snappy, snappy_framed(&zeros)),
+        ("lz4", Coding::Lz4, lz4(&zeros)),
+        ("lz4 frames", Coding::Lz4, lz4(&zeros[..1 << 19]).repeat(32)),
+        ("lz4 stored", Coding::Lz4, lz4_stored(&zeros[..1 << 16]).repeat(32)),
     ] {
         let mut arena = Arena::default();
         let answer = content::decode(Codings::one(coding), &coded, &mut arena, limit);
@@ -389,7 +436,16 @@ fn announced_sizes_are_not_believed() {
         [&[0x28, 0xb5, 0x2f, 0xfd, 0xe0][..], &(60u64 << 20).to_le_bytes(), &[1, 0, 0]].concat();
     // Sixty MiB declared, then one literal.
     let lying_snappy = [0x80, 0x80, 0x80, 0x1e, 0x00, b'a'];
+    // Sixty MiB of content in blocks of 4 MiB, then none.
+    let lying_lz4 =
+        [lz4_header(&[&[0x68, 0x70][..], &(60u64 << 20).to_le_bytes()].concat()), vec![0; 4]]
+            .concat();
+    assert_eq!(
+        decode(Coding::Lz4, &lying_lz4),
+        Err(ContentError::ChecksumWrong { offset: lying_lz4.len() as u64 })
+    );
     for (coding, input) in [
+        (Coding::Lz4, &lying_lz4[..]),
         (Coding::Gzip, &lying_gzip[..]),
         (Coding::Zstd, &lying_zstd),
         (Coding::Snappy, &lying_snappy),
@@ -410,7 +466,9 @@ fn tiny_members_cannot_burn_time() {
     for (coding, prefix, member) in [
         (Coding::Gzip, vec![], empty_gzip),
         (Coding::Zstd, vec![], empty_zstd),
-        (Coding::Zstd, vec![], skippable),
+        (Coding::Zstd, vec![], skippable.clone()),
+        (Coding::Lz4, vec![], lz4(b"")),
+        (Coding::Lz4, vec![], skippable),
         (Coding::Snappy, snappy_framed(b"x"), chunk),
     ] {
         let few = [&prefix[..], &member.repeat(1_000)].concat();
@@ -461,6 +519,81 @@ fn zstd_windows_and_dictionaries() {
     assert_eq!(decode(Coding::Zstd, &frame), Ok(vec![]));
     // zlib has dictionaries too.
     assert_eq!(decode(Coding::Deflate, &[0x78, 0xbb, 0, 0]), Err(ContentError::DictionaryNeeded));
+}
+
+/// Every form that the format has, by an encoder that shares no code with our reader of frames.
+#[test]
+fn lz4_frames_of_every_form() {
+    use lz4_flex::frame::{BlockMode, BlockSize, FrameInfo};
+    let noise: Vec<u8> = {
+        let mut random = Random(0x5eed_1003);
+        (0..300_000).map(|_| random.next().to_le_bytes()[7]).collect()
+    };
+    for bytes in [text(1_000_000), vec![b'a'; 700_000], noise, text(3), vec![]] {
+        for size in [BlockSize::Max64KB, BlockSize::Max256KB, BlockSize::Max1MB, BlockSize::Max4MB]
+        {
+            for mode in [BlockMode::Independent, BlockMode::Linked] {
+                for flags in 0..8 {
+                    let frame = FrameInfo::new()
+                        .block_size(size)
+                        .block_mode(mode)
+                        .block_checksums(flags & 1 != 0)
+                        .content_checksum(flags & 2 != 0)
+                        .content_size((flags & 4 != 0).then_some(bytes.len() as u64));
+                    let coded = lz4_with(&bytes, frame);
+                    assert!(
+                        decode(Coding::Lz4, &coded).unwrap() == bytes,
+                        "{size:?} {mode:?} {flags} {}",
+                        bytes.len()
+                    );
+                    // The window of a frame does not reach into the one before.
+                    let twice = [&coded[..], &coded].concat();
+                    assert!(decode(Coding::Lz4, &twice).unwrap() == bytes.repeat(2));
+                }
+            }
+        }
+    }
+}
+
+/// A frame of one stored block.
+fn lz4_stored(bytes: &[u8]) -> Vec<u8> {
+    let size = u32::try_from(bytes.len()).unwrap() | 1 << 31;
+    [&lz4_header(&[0x60, 0x40])[..], &size.to_le_bytes(), bytes, &[0; 4]].concat()
+}
+
+#[test]
+fn lz4_frames_that_encoders_never_make() {
+    assert_eq!(decode(Coding::Lz4, &lz4_stored(b"as it is")).unwrap(), b"as it is");
+    let with_block = |descriptor: &[u8], block: &[u8]| {
+        let size = u32::try_from(block.len()).unwrap();
+        [&lz4_header(descriptor)[..], &size.to_le_bytes(), block, &[0; 4]].concat()
+    };
+    let corrupt = |offset| Err(ContentError::Corrupt { offset });
+    for (what, input, expected) in [
+        ("version 0", lz4_header(&[0x24, 0x40]), corrupt(4)),
+        ("a reserved flag", lz4_header(&[0x62, 0x40]), corrupt(4)),
+        ("blocks of a size there is not", lz4_header(&[0x60, 0x30]), corrupt(5)),
+        ("a reserved bit", lz4_header(&[0x60, 0x41]), corrupt(5)),
+        (
+            "a dictionary",
+            lz4_header(&[0x61, 0x40, 1, 0, 0, 0]),
+            Err(ContentError::DictionaryNeeded),
+        ),
+        ("an empty block", with_block(&[0x60, 0x40], b"\0"), Ok(vec![])),
+        ("a match before the start", with_block(&[0x60, 0x40], b"\x10a\x02\0\0"), corrupt(7)),
+        ("a linked one too", with_block(&[0x40, 0x40], b"\x10a\x02\0\0"), corrupt(7)),
+        ("a match of no distance", with_block(&[0x60, 0x40], b"\x10a\0\0\0"), corrupt(7)),
+        ("a block that breaks off", with_block(&[0x60, 0x40], b"\x50hell"), corrupt(7)),
+        ("a block above the maximum", with_block(&[0x60, 0x40], &[0; 65_537]), corrupt(7)),
+        (
+            "a block that decodes to more than the maximum",
+            // One literal, then 70,000 times the same.
+            with_block(&[0x60, 0x40], &[b"\x1fa\x01\0", &[255; 275][..], b"\0\0"].concat()),
+            corrupt(7),
+        ),
+    ] {
+        assert_eq!(decode(Coding::Lz4, &input), expected, "{what}");
+    }
 }
 
 #[test]
@@ -562,7 +695,7 @@ fn corrupted_bodies_harm_nobody() {
     let mut random = Random(0x5eed_1002);
     for round in 0..6_000 {
         let seed = random.0;
-        let coding = CODINGS[random.below(4)];
+        let coding = CODINGS[random.below(5)];
         let mut coded = if round % 5 == 0 && coding == Coding::Snappy {
             snappy_framed(&text)
         } else {

@@ -12,6 +12,8 @@ mod server;
 mod stored;
 
 use bodies::Message;
+use inrush::batch::Table;
+use read_back::rows;
 use server::{Reply, Server, read_reply, request};
 use std::io::Write as _;
 
@@ -123,6 +125,64 @@ fn pipelined_versions_keep_their_own_form() {
         let reply = read_reply(&mut stream).unwrap();
         assert_eq!((reply.status, written(&reply)), (204, expected), "{reply:?}");
     }
+}
+
+/// vmagent's users write `?extra_label=…` to tell their agents apart: ignored, all agents were one.
+#[test]
+fn labels_of_the_query_are_added_to_every_series() {
+    let folder = folder();
+    let data = folder.path().join("data");
+    let server = Server::start(&data, &[]);
+    let version_1 = |pairs: &[(&str, &str)]| {
+        let mut request = Message::default();
+        request.message(1, |series| {
+            for (name, value) in pairs {
+                series.message(1, |label| {
+                    label.text(1, name).text(2, value);
+                });
+            }
+            series.message(2, |sample| {
+                sample.fixed64(1, 1.5_f64.to_bits()).varint(2, 1_767_225_600_000);
+            });
+        });
+        snappy(&request.0)
+    };
+    let target = |query: &str| format!("{PATH}?{query}");
+    let post = |query: &str, headers: &[(&str, &str)], body: &[u8]| {
+        let reply = server.post(&target(query), headers, body);
+        (reply.status, reply.text())
+    };
+    let up = [("__name__", "up"), ("dc", "own"), ("job", "x"), ("z", "1")];
+    let unsorted = [("z", "1"), ("job", "x"), ("__name__", "down")];
+    let query =
+        "extra_label=dc=eu&timestamp=no&token=wrong&extra%5Flabel=agent%3Da+b&extra_label=job=";
+    for body in [version_1(&up), version_1(&unsorted)] {
+        assert_eq!(post(query, &[], &body), (204, String::new()));
+    }
+    let two = [("Content-Type", TYPE_2), ("Content-Encoding", "snappy")];
+    let body = snappy(&request_2(&["two"], 1_767_225_600_000));
+    assert_eq!(post("extra_label=a=1&extra_label=z=2", &two, &body), (204, String::new()));
+    assert_eq!(post("extra_label=__name__=three", &[], &version_1(&up)), (204, String::new()));
+    assert_eq!(post("extra_labels=a=1", &[], &version_1(&[("__name__", "four")])).0, 204);
+    let (status, text) = post("extra_label=novalue", &[], &version_1(&up));
+    assert_eq!(status, 400);
+    assert!(text.contains("extra_label") && text.contains("query"), "{text}");
+    server.wait_until_stored();
+    assert_eq!(server.stop().code(), Some(0));
+    let labels: std::collections::BTreeMap<_, _> = rows(&data, Table::MetricSeries)
+        .into_iter()
+        .map(|row| (row["MetricName"].as_str().unwrap().to_owned(), row["Labels"].clone()))
+        .collect();
+    assert_eq!(
+        serde_json::to_value(labels).unwrap(),
+        serde_json::json!({
+            "up": {"agent": "a b", "dc": "eu", "z": "1"},
+            "down": {"agent": "a b", "dc": "eu", "z": "1"},
+            "two": {"a": "1", "z": "2"},
+            "three": {"dc": "own", "job": "x", "z": "1"},
+            "four": {},
+        })
+    );
 }
 
 #[test]

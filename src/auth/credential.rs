@@ -1,6 +1,7 @@
 //! Where a request may carry its key: six fields, the same names in the query, and Basic.
 //!
-//! A candidate is a bare secret: `Bearer` stripped, Basic decoded, the query's percent signs undone.
+//! A candidate is a bare secret: `Bearer` stripped, Basic decoded, the query's percent signs undone. Names
+//! are in any case in both places, and in the query they may be percent-encoded too.
 //! Copied into memory that lives as long as the shard, because decoding needs room anyway.
 
 use base64::Engine;
@@ -116,16 +117,17 @@ pub fn candidates(head: &RequestHead<'_>, into: &mut Candidates) {
         for name in NAMES {
             for pair in query.split('&') {
                 if let Some((found, value)) = pair.split_once('=')
-                    && found == name
+                    && is_name(found, name)
                 {
-                    into.push_with(|bytes| percent_decode(value.as_bytes(), bytes));
+                    into.push_with(|bytes| query_secret(name, value.as_bytes(), bytes));
                 }
             }
         }
     }
     for value in head.fields.all("authorization") {
-        if let Some(encoded) = without_scheme(value, b"basic") {
-            into.push_with(|bytes| basic_password(encoded, bytes));
+        // The gateway asks for no blank behind the word; a value without one was tried as a key as well.
+        if let Some(encoded) = without_word(value, b"basic") {
+            into.push_with(|bytes| basic_password(crate::http::trim_blanks(encoded), bytes));
         }
     }
 }
@@ -134,7 +136,7 @@ pub fn candidates(head: &RequestHead<'_>, into: &mut Candidates) {
 pub fn push_query(query: &str, push: impl FnOnce(&[u8]) -> bool) -> bool {
     let is_secret = |pair: &str| {
         let name = pair.split('=').next().unwrap_or_default();
-        NAMES.iter().any(|secret| name.eq_ignore_ascii_case(secret))
+        NAMES.iter().any(|secret| is_name(name, secret))
     };
     if query.is_empty() {
         return true;
@@ -154,11 +156,51 @@ pub fn push_query(query: &str, push: impl FnOnce(&[u8]) -> bool) -> bool {
 
 /// What follows the scheme, in any case, and at least one blank.
 fn without_scheme<'a>(value: &'a [u8], scheme: &[u8]) -> Option<&'a [u8]> {
-    let (found, rest) = value.split_at_checked(scheme.len())?;
-    if !found.eq_ignore_ascii_case(scheme) || !rest.starts_with(b" ") {
-        return None;
+    let rest = without_word(value, scheme)?;
+    rest.starts_with(b" ").then(|| crate::http::trim_blanks(rest))
+}
+
+/// What follows a word that the value begins with, in any case.
+fn without_word<'a>(value: &'a [u8], word: &[u8]) -> Option<&'a [u8]> {
+    let (found, rest) = value.split_at_checked(word.len())?;
+    found.eq_ignore_ascii_case(word).then_some(rest)
+}
+
+/// Whether a name of the query, with `%XX` undone and in any case, is `lowercase`.
+fn is_name(found: &str, lowercase: &str) -> bool {
+    let mut rest = found.as_bytes();
+    for &wanted in lowercase.as_bytes() {
+        let (byte, after) = match rest {
+            [b'%', high, low, after @ ..] => match (hex_digit(*high), hex_digit(*low)) {
+                (Some(high), Some(low)) => (high << 4 | low, after),
+                _ => return false,
+            },
+            [byte, after @ ..] => (*byte, after),
+            [] => return false,
+        };
+        if !byte.eq_ignore_ascii_case(&wanted) {
+            return false;
+        }
+        rest = after;
     }
-    Some(crate::http::trim_blanks(rest))
+    rest.is_empty()
+}
+
+/// Appends the key that stands in the query under `name`.
+fn query_secret(name: &str, value: &[u8], into: &mut Vec<u8>) -> bool {
+    let start = into.len();
+    if !percent_decode(value, into) {
+        return false;
+    }
+    let decoded = into.get(start..).unwrap_or_default();
+    if name == "authorization"
+        && let Some(rest @ [b' ', ..]) = without_word(decoded, b"bearer")
+    {
+        let blank_count = rest.iter().take_while(|&&byte| byte == b' ').count();
+        let skipped = decoded.len() - rest.len() + blank_count;
+        into.drain(start..start + skipped);
+    }
+    true
 }
 
 /// Appends the password, which is all behind the first colon: it may hold colons itself.

@@ -15,6 +15,43 @@ struct Echoed<const N: usize> {
     length: Option<u8>,
 }
 
+/// The page that a request came from. Nearly all are short; memory of its own is for those that are not.
+enum Origin {
+    None,
+    Short(Echoed<112>),
+    Long(Box<[u8]>),
+    /// Longer than any host: the reply names none.
+    TooLong,
+}
+
+impl Origin {
+    /// A scheme, the longest host there is, and a port.
+    const SIZE_MAX: usize = 270;
+
+    fn new(value: Option<&[u8]>) -> Self {
+        match value {
+            None => Self::None,
+            Some(value) if value.len() > Self::SIZE_MAX => Self::TooLong,
+            Some(value) => {
+                let echoed = Echoed::new(Some(value));
+                match echoed.length {
+                    Some(_) => Self::Short(echoed),
+                    None => Self::Long(value.into()),
+                }
+            }
+        }
+    }
+
+    fn get(&self) -> Option<&[u8]> {
+        match self {
+            Self::None => None,
+            Self::Short(echoed) => echoed.get(),
+            Self::Long(bytes) => Some(bytes),
+            Self::TooLong => Some(&[]),
+        }
+    }
+}
+
 impl<const N: usize> Echoed<N> {
     fn new(value: Option<&[u8]>) -> Self {
         let mut bytes = [0; N];
@@ -37,7 +74,8 @@ pub struct Exchange {
     is_push: bool,
     grpc: bool,
     remote_write_2: bool,
-    origin: Echoed<120>,
+    is_vmagent: bool,
+    origin: Origin,
     firehose_request_id: Echoed<FIREHOSE_REQUEST_ID_SIZE_MAX>,
     pub reply_to: ReplyTo,
     cause: Option<Cause>,
@@ -53,7 +91,8 @@ impl Exchange {
             is_push: echo.is_push,
             grpc: echo.grpc,
             remote_write_2: echo.remote_write_2,
-            origin: Echoed::new(echo.origin),
+            is_vmagent: echo.is_vmagent,
+            origin: Origin::new(echo.origin),
             firehose_request_id: Echoed::new(echo.firehose_request_id),
             reply_to,
             cause: None,
@@ -61,9 +100,10 @@ impl Exchange {
         }
     }
 
-    /// For a request whose head could not be read.
-    pub fn unreadable(head_only: bool) -> Self {
-        Self::new(&RequestEcho::default(), ReplyTo { head_only, ..ReplyTo::UNREADABLE })
+    /// For a request whose head could not be read; `bytes` are what came of it.
+    pub fn unreadable(head_only: bool, bytes: &[u8]) -> Self {
+        let echo = RequestEcho { origin: find_origin(bytes), ..RequestEcho::default() };
+        Self::new(&echo, ReplyTo { head_only, ..ReplyTo::UNREADABLE })
     }
 
     /// The route for counters and logs.
@@ -96,10 +136,23 @@ impl Exchange {
             firehose_request_id: self.firehose_request_id.get(),
             now_millis,
             kept: self.kept,
+            is_vmagent: self.is_vmagent,
             is_push: self.is_push,
             grpc: self.grpc,
         }
     }
+}
+
+/// The value of the first whole line that names an origin. A browser hides the reply to a head that is
+/// too large, as any other, if it does not name the page.
+fn find_origin(bytes: &[u8]) -> Option<&[u8]> {
+    const NAME: &[u8] = b"origin:";
+    let end = memchr::memrchr(b'\n', bytes)?;
+    let line = bytes[..end]
+        .split(|&byte| byte == b'\n')
+        .skip(1)
+        .find(|line| line.get(..NAME.len()).is_some_and(|name| name.eq_ignore_ascii_case(NAME)))?;
+    Some(line[NAME.len()..].trim_ascii())
 }
 
 #[derive(Default)]

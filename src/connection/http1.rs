@@ -110,7 +110,7 @@ impl Connection {
             Err(error) => {
                 // HEAD never gets a body (RFC 9110, section 9.3.2), whatever else is wrong.
                 let head_only = bytes.trim_ascii_start().starts_with(b"HEAD ");
-                self.refuse_unreadable(Cause::Head(error), head_only, context);
+                self.refuse_unreadable(Cause::Head(error), head_only, bytes, context);
                 Some(bytes.len())
             }
         }
@@ -414,9 +414,16 @@ impl Connection {
         self.end_with_linger(context.now);
     }
 
-    fn refuse_unreadable(&mut self, cause: Cause, head_only: bool, context: &mut Context<'_>) {
+    /// `bytes`: what came of the head.
+    fn refuse_unreadable(
+        &mut self,
+        cause: Cause,
+        head_only: bool,
+        bytes: &[u8],
+        context: &mut Context<'_>,
+    ) {
         note_refusal(None, &cause, context);
-        let sequence = self.pipeline.push(Exchange::unreadable(head_only));
+        let sequence = self.pipeline.push(Exchange::unreadable(head_only, bytes));
         self.pipeline.settle(sequence, cause);
         self.end_with_linger(context.now);
     }
@@ -526,7 +533,8 @@ impl Connection {
         match &mut self.phase {
             Phase::ExpectHead { .. } if self.head_begun => {
                 if waited > nanos(HEAD_TIMEOUT) {
-                    self.refuse_unreadable(Cause::HeadTimeout, false, context);
+                    let begun = std::mem::take(&mut self.stash);
+                    self.refuse_unreadable(Cause::HeadTimeout, false, &begun, context);
                 }
             }
             Phase::ExpectHead { .. } if is_idle => {

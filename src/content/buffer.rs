@@ -55,6 +55,13 @@ impl Buffer {
         self.bytes.get_mut(self.filled..end).unwrap_or_default()
     }
 
+    /// What is filled, and [`Self::space`] behind it.
+    pub fn split(&mut self, limit: usize) -> (&[u8], &mut [u8]) {
+        let end = self.bytes.len().min(limit).max(self.filled);
+        let (filled, behind) = self.bytes.split_at_mut(self.filled);
+        (filled, behind.get_mut(..end - self.filled).unwrap_or_default())
+    }
+
     /// `count` bytes of [`Self::space`] were written.
     pub fn advance(&mut self, count: usize) {
         let filled = self.filled + count;

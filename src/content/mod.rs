@@ -11,6 +11,7 @@
 //! | deflate | one zlib stream, or raw deflate |
 //! | zstd | every frame, skippable ones too; no dictionary; windows up to 8 MiB |
 //! | snappy | one block, or the framed format, told apart by its ten-byte identifier |
+//! | lz4 | every frame, skippable ones too, linked blocks or not; no dictionary |
 
 #![deny(clippy::indexing_slicing)]
 
@@ -18,6 +19,7 @@ mod buffer;
 mod deflate;
 mod error;
 mod inflate;
+mod lz4;
 mod snappy;
 pub mod sniff;
 pub mod stream;
@@ -130,6 +132,7 @@ fn decode_one(
             snappy::framed(&mut engines.snappy, input, output, limit)
         }
         Coding::Snappy => snappy::block(&mut engines.snappy, input, output, limit),
+        Coding::Lz4 => lz4::frames(input, output, limit),
     }
 }
 

@@ -10,6 +10,12 @@ pub fn is_zstd(bytes: &[u8]) -> bool {
     bytes.starts_with(&[0x28, 0xb5, 0x2f, 0xfd])
 }
 
+/// Whether a body begins with an LZ4 frame.
+#[must_use]
+pub fn is_lz4(bytes: &[u8]) -> bool {
+    bytes.starts_with(&[0x04, 0x22, 0x4d, 0x18])
+}
+
 /// Whether a body begins with the stream identifier of the framed snappy format, which older
 /// OpenTelemetry Collectors sent under the name of the block format.
 #[must_use]
@@ -26,6 +32,8 @@ mod tests {
         assert!(is_zstd(&[0x28, 0xb5, 0x2f, 0xfd, 0x00]));
         assert!(!is_zstd(&[0x28, 0xb5, 0x2f]));
         assert!(!is_zstd(b""));
+        assert!(is_lz4(&[0x04, 0x22, 0x4d, 0x18, 0x64]));
+        assert!(!is_lz4(&[0x02, 0x21, 0x4c, 0x18]));
         assert!(is_snappy_framed(b"\xff\x06\x00\x00sNaPpY"));
         assert!(!is_snappy_framed(b"\xff\x06\x00\x00sNaPp"));
     }

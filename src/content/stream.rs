@@ -45,12 +45,16 @@ pub struct Stream {
     between_start: usize,
     /// The outer stage has nothing more to give.
     outer_ended: bool,
+    /// Some of the body has come.
+    has_begun: bool,
 }
 
 enum Stage {
     Inflate(Box<Inflate>),
     Zstd(Box<Zstd>),
     Snappy(Box<Snappy>),
+    /// LZ4: no route takes it whose bodies have no bound.
+    Unread,
 }
 
 impl Stream {
@@ -63,13 +67,14 @@ impl Stream {
             Coding::Deflate => Some(Stage::Inflate(Box::new(Inflate::new(false)))),
             Coding::Zstd => Some(Stage::Zstd(Box::new(Zstd::new()))),
             Coding::Snappy => Some(Stage::Snappy(Box::default())),
+            Coding::Lz4 => Some(Stage::Unread),
         };
         let [first, second] = codings.0;
         let stages = match (stage(second), stage(first)) {
             (None, inner) => [inner, None],
             stages => stages.into(),
         };
-        Self { stages, between: Vec::new(), between_start: 0, outer_ended: false }
+        Self { stages, between: Vec::new(), between_start: 0, outer_ended: false, has_begun: false }
     }
 
     /// Bytes that the stream may come to hold, as far as is known by now. Grows at most once a stage:
@@ -80,13 +85,18 @@ impl Stream {
     }
 
     /// Decodes some of `input` into `output`. With `is_last` nothing follows the input: the body is
-    /// complete, and found whole, when such a step leaves room in the output.
+    /// complete, and found whole, when such a step leaves room in the output. A body without bytes is
+    /// an empty one, whatever coding its sender names.
     pub fn step(
         &mut self,
         input: &[u8],
         is_last: bool,
         output: &mut [u8],
     ) -> Result<Progress, ContentError> {
+        self.has_begun |= !input.is_empty();
+        if !self.has_begun {
+            return Ok(Progress::default());
+        }
         let [outer, inner] = &mut self.stages;
         let Some(outer) = outer else { return Ok(copy(input, output)) };
         let Some(inner) = inner else { return outer.step(input, is_last, output) };
@@ -128,6 +138,7 @@ impl Stage {
             Self::Inflate(_) => INFLATE_MEMORY,
             Self::Zstd(_) => ZSTD_MEMORY,
             Self::Snappy(snappy) => snappy.memory(),
+            Self::Unread => 0,
         }
     }
 
@@ -141,6 +152,7 @@ impl Stage {
             Self::Inflate(inflate) => inflate.step(input, is_last, output),
             Self::Zstd(zstd) => zstd.step(input, is_last, output),
             Self::Snappy(snappy) => snappy.step(input, is_last, output),
+            Self::Unread => Err(ContentError::Corrupt { offset: 0 }),
         }
     }
 }
@@ -552,6 +564,7 @@ mod tests {
                 out
             }
             Coding::Snappy => snap::raw::Encoder::new().compress_vec(bytes).unwrap(),
+            Coding::Lz4 => unreachable!("not streamed"),
         }
     }
 
@@ -634,7 +647,8 @@ mod tests {
         for (coding, input) in cases {
             let is_raw = coding == Coding::Deflate && input[0] & 0x0f != 8;
             let codings = Codings::one(coding);
-            for cut in 0..input.len() {
+            assert_eq!(run(codings, &[], 5, 64), Ok(vec![]), "no bytes, no body");
+            for cut in 1..input.len() {
                 let whole = decode(codings, &input[..cut], &mut arena, 1 << 20).map(<[u8]>::to_vec);
                 let stream = run(codings, &input[..cut], 5, 64);
                 assert_eq!(

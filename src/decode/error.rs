@@ -71,6 +71,8 @@ pub enum Fault {
     RemoteWriteIs1,
     /// Remote write: a 2.0 message under the name of 1.0.
     RemoteWriteIs2,
+    /// Remote write 1.0: a time outside of what 64 bits of nanoseconds hold.
+    TimeOutOfRange,
     /// Remote write 2.0: the first symbol is not the empty text.
     SymbolZeroNotEmpty,
     /// Remote write 2.0: more symbols than the limit.
@@ -172,6 +174,7 @@ impl Fault {
             Self::RemoteWriteIs2 => {
                 "the body is a remote write 2.0 message, but its media type says 1.0"
             }
+            Self::TimeOutOfRange => "a timestamp lies outside of the years 1677 to 2262",
             Self::SymbolZeroNotEmpty => "the first symbol is not the empty text",
             Self::SymbolCountOverLimit => "the request has too many symbols",
             Self::SymbolRefPastEnd => "a reference lies past the table of symbols",

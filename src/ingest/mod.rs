@@ -387,6 +387,11 @@ pub fn keep_fields(head: &RequestHead<'_>, route: Route, into: &mut Vec<u8>) -> 
             }
         }
     }
+    if route == Route::RemoteWrite
+        && let Some(query) = head.query
+    {
+        keep_extra_labels(query, into)?;
+    }
     if route == Route::ImportPrometheus {
         let path = route::path_labels(route, head.path);
         let query = head.query.unwrap_or_default();
@@ -399,6 +404,25 @@ pub fn keep_fields(head: &RequestHead<'_>, route: Route, into: &mut Vec<u8>) -> 
         if !kept {
             return Err(Cause::RequestFieldsTooLarge);
         }
+    }
+    Ok(())
+}
+
+/// Of a query of remote write only the labels for its series mean something.
+fn keep_extra_labels(query: &str, into: &mut Vec<u8>) -> Result<(), Cause> {
+    let mut kept = String::new();
+    for pair in query.split('&') {
+        if decode::exposition::is_extra_label(pair.as_bytes()) {
+            let separator = if kept.is_empty() { "" } else { "&" };
+            kept.extend([separator, pair]);
+        }
+    }
+    if kept.is_empty() {
+        return Ok(());
+    }
+    decode::exposition::check_request(Some(kept.as_bytes()), &[]).map_err(Cause::Decode)?;
+    if !RequestFields::push(into, FieldId::Query, kept.as_bytes()) {
+        return Err(Cause::RequestFieldsTooLarge);
     }
     Ok(())
 }

@@ -417,12 +417,13 @@ fn write_status_json(code: u8, message: &str, cause: &Cause, body: &mut Vec<u8>)
     body.push(b'}');
 }
 
-/// The path of the field that a decode fault is about; of anything else there is none.
+/// The path of the field that a decode fault is about; a fault of anything else has none.
 fn violated_field(cause: &Cause) -> Option<Text> {
     use fmt::Write as _;
     let Cause::Decode(DecodeError { path, .. }) = cause else {
         return None;
     };
+    path.iter().next()?;
     let mut text = Text::new();
     // Text cuts instead of failing.
     let _ = write!(text, "{path}");

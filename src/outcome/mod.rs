@@ -28,7 +28,7 @@ use crate::content::ContentError;
 use crate::decode::{DecodeError, Fault, Verdict};
 use crate::envelope::Route;
 use crate::http::grpc::{GrpcFault, is_grpc};
-use crate::http::head::RequestHead;
+use crate::http::head::{Fields, RequestHead};
 use crate::http::http1::chunked::ChunkError;
 use crate::http::http1::head::HeadError;
 use crate::http::reply::{Body, Reply, Value};
@@ -91,7 +91,7 @@ pub struct RequestEcho<'a> {
     pub json: bool,
     /// Remote write 2.0: the reply counts what was written.
     pub remote_write_2: bool,
-    /// `Origin`, when a browser sent it.
+    /// `Origin`, when a browser sent it; empty where it is too long to be repeated.
     pub origin: Option<&'a [u8]>,
     /// `Access-Control-Request-Headers` of a preflight.
     pub requested_headers: Option<&'a [u8]>,
@@ -101,6 +101,8 @@ pub struct RequestEcho<'a> {
     pub now_millis: u64,
     /// Records of the body that were kept before it was refused: a body that is cut has no undo.
     pub kept: u64,
+    /// vmagent, which repeats a 413 for ever and drops on 400.
+    pub is_vmagent: bool,
     /// Exposition with labels in the path, as the Pushgateway takes it: its clients want a 200.
     pub is_push: bool,
     /// The reply is gRPC's: the status stands in trailers, whatever the status of HTTP.
@@ -117,12 +119,15 @@ impl<'a> RequestEcho<'a> {
     ) -> Self {
         let fields = &head.fields;
         let endpoint = selected.ok();
+        // A refusal of the method alone has the form of the route.
+        let route = match selected {
+            Ok(Endpoint::Ingest(route)) => Some(route),
+            Err(RouteError::MethodNotAllowed { route, .. }) => route,
+            _ => None,
+        };
         Self {
             endpoint,
-            json: match endpoint {
-                Some(Endpoint::Ingest(route)) => route::reply_is_json(route, fields),
-                _ => true,
-            },
+            json: route.is_none_or(|route| route::reply_is_json(route, fields)),
             remote_write_2: endpoint == Some(Endpoint::Ingest(Route::RemoteWrite))
                 && route::media_type(Route::RemoteWrite, fields) == Ok(Media::RemoteWrite2),
             origin: fields.first("origin"),
@@ -130,17 +135,17 @@ impl<'a> RequestEcho<'a> {
                 Some(Endpoint::Preflight) => fields.first("access-control-request-headers"),
                 _ => None,
             },
-            firehose_request_id: match selected {
-                Ok(Endpoint::Ingest(Route::Firehose))
-                | Err(RouteError::MethodNotAllowed { route: Some(Route::Firehose), .. }) => {
+            firehose_request_id: match route {
+                Some(Route::Firehose) => {
                     fields.first("x-amz-firehose-request-id").filter(|id| !id.is_empty())
                 }
                 _ => None,
             },
             now_millis,
             kept: 0,
-            is_push: endpoint == Some(Endpoint::Ingest(Route::ImportPrometheus))
-                && head.path.contains("/metrics/"),
+            is_vmagent: route == Some(Route::RemoteWrite) && is_vmagent(fields),
+            is_push: route == Some(Route::ImportPrometheus)
+                && !route::path_labels(Route::ImportPrometheus, head.path).is_empty(),
             grpc: is_grpc(head),
         }
     }
@@ -153,6 +158,13 @@ impl<'a> RequestEcho<'a> {
             _ => None,
         }
     }
+}
+
+/// By the dialect that it alone speaks, or by its name where it speaks the common one.
+fn is_vmagent(fields: &Fields<'_>) -> bool {
+    fields.first("x-victoriametrics-remote-write-version").is_some()
+        || fields.first("content-encoding").is_some_and(|name| name.eq_ignore_ascii_case(b"zstd"))
+        || fields.first("user-agent").is_some_and(|name| name.starts_with(b"vmagent"))
 }
 
 /// How long a sender should wait that met a full journal: about the time a store plan takes.
@@ -254,6 +266,7 @@ fn status(request: &RequestEcho<'_>, cause: &Cause) -> u16 {
         // The Datadog Agent takes any other status for an unexpected answer.
         Cause::Auth(_) if request.endpoint == Some(Endpoint::DatadogValidate) => 403,
         Cause::Auth(_) => 401,
+        Cause::BodyTooLarge if request.is_vmagent => 400,
         Cause::BodyTooLarge => 413,
         Cause::PayloadTooLarge | Cause::Content(ContentError::OutputOverLimit) => match route {
             // As Prometheus has it; vmagent would repeat a 413 for ever.
@@ -337,7 +350,8 @@ fn push_cors(request: &RequestEcho<'_>, cause: &Cause, reply: &mut Reply) {
     let Some(origin) = request.origin else {
         return;
     };
-    let echoed = reply.push("access-control-allow-origin", Value::Bytes(origin));
+    let echoed =
+        !origin.is_empty() && reply.push("access-control-allow-origin", Value::Bytes(origin));
     if echoed {
         // Older exporters send beacons, which always carry credentials.
         reply.push("access-control-allow-credentials", Value::Static("true"));
@@ -473,7 +487,7 @@ fn describe_content(error: ContentError, text: &mut Text) -> std::fmt::Result {
             write!(text, "bytes follow the compressed body at byte {offset}")
         }
         ContentError::WindowOverLimit => text.write_str("the zstd window is larger than 8 MiB"),
-        ContentError::DictionaryNeeded => text.write_str("zstd dictionaries are not supported"),
+        ContentError::DictionaryNeeded => text.write_str("the compressed body needs a dictionary"),
         ContentError::MemberCountOverLimit { offset } => {
             write!(text, "the compressed body has too many tiny members at byte {offset}")
         }

@@ -476,8 +476,11 @@ fn otlp_refusals_are_status_messages() {
         };
         assert_eq!(status.code, expected, "{cause:?}");
         assert!(!status.message.is_empty());
-        let is_decode = matches!(cause, Cause::Decode(_));
-        assert_eq!(status.details.len(), usize::from(is_decode), "{cause:?}");
+        // A violation without a field tells nothing that the message does not.
+        let names_field = cause == Cause::Decode(decode_error());
+        assert_eq!(status.details.len(), usize::from(names_field), "{cause:?}");
+        let json = RequestEcho { json: true, ..echo(Some(Endpoint::Ingest(Route::OtlpLogs))) };
+        assert_eq!(body(&rendered(&json, cause)).contains("fieldViolations"), names_field);
     }
     let reply = ingest(Route::OtlpLogs, Cause::Decode(decode_error()));
     let status = Status::decode(reply.body.as_bytes()).unwrap();
@@ -635,7 +638,7 @@ fn every_reply_to_a_browser_carries_its_origin() {
 /// An origin that cannot be echoed must neither break the reply nor lose it its fields.
 #[test]
 fn an_origin_that_cannot_be_echoed_becomes_a_star() {
-    for origin in [&[b'x'; 5000][..], b"a\xffb"] {
+    for origin in [&[b'x'; 5000][..], b"a\xffb", b""] {
         let request =
             RequestEcho { origin: Some(origin), ..echo(Some(Endpoint::Ingest(Route::OtlpLogs))) };
         let reply = rendered(&request, Cause::Internal);

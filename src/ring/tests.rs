@@ -345,6 +345,7 @@ suite_of_real_rings! {
     pieces_of_a_commit_all_land
     a_failed_write_gives_its_buffer_back
     a_closed_number_may_come_again
+    a_shutdown_never_meets_the_next_connection
 }
 
 /// What is at stake: a buffer that the kernel still fills must not be freed with the ring.
@@ -544,5 +545,41 @@ fn a_closed_number_may_come_again<R: Ring>(mut outside: Real<R>) {
         assert_eq!(ring.small_bytes(&small), b"");
         ring.close(socket, Token(3));
         let Completion::Closed = next(&mut ring).completion else { panic!() };
+    }
+}
+
+/// What is at stake: a refused request's connection is shut down and closed, and the number goes to another
+/// one at once. A shutdown that comes late would end that one without a reply.
+fn a_shutdown_never_meets_the_next_connection<R: Ring>(mut outside: Real<R>) {
+    let mut ring = outside.ring();
+    let listener = outside.listener();
+    ring.accept(listener, Token(0));
+    let accepted = |outside: &mut Real<R>, ring: &mut R| {
+        let peer = outside.connect();
+        loop {
+            match next(ring).completion {
+                Completion::Accepted { result: Ok(socket), .. } => return (peer, socket),
+                Completion::Closed => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    };
+    for _ in 0..500 {
+        let (first, socket) = accepted(&mut outside, &mut ring);
+        ring.shutdown(socket, true);
+        ring.close(socket, Token(3));
+        let (mut second, socket) = accepted(&mut outside, &mut ring);
+        ring.turn(Some(1_000_000)).unwrap();
+        ring.send(socket, b"reply".to_vec(), 0, Token(4));
+        loop {
+            match next(&mut ring).completion {
+                Completion::Closed => {}
+                Completion::Sent { result, .. } => break assert_eq!(result, Ok(5)),
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(outside.receive(&mut second, 5), b"reply");
+        drop(first);
+        ring.close(socket, Token(3));
     }
 }

@@ -16,11 +16,12 @@ use std::sync::atomic::{AtomicU16, Ordering};
 
 use io_uring::types::{BufRingEntry, CancelBuilder, Fd, SubmitArgs, Timespec};
 use io_uring::{IoUring, cqueue, opcode, squeue};
+use rustix::net::Shutdown;
 
 use super::wake::EventWake;
 use super::{
     Completion, Descriptor, Errno, Event, Features, OperationId, Ring, SmallBuffer, Token, Waker,
-    own,
+    borrow, own,
 };
 use crate::buffer::AlignedBuffer;
 use crate::limits::{RECEIVE_BUFFER_COUNT, RECEIVE_BUFFER_SIZE, size};
@@ -177,6 +178,14 @@ impl Uring {
         let id = u64::from(slot.generation) << 32 | u64::from(index);
         self.queue(entry.user_data(id));
         OperationId(id)
+    }
+
+    /// Shows the kernel the receive buffers that came back.
+    fn publish(&mut self) {
+        if self.unpublished {
+            self.provided.publish();
+            self.unpublished = false;
+        }
     }
 
     fn queue(&mut self, entry: squeue::Entry) {
@@ -374,9 +383,15 @@ impl Ring for Uring {
         self.queue(opcode::AsyncCancel::new(operation.0).build().user_data(IGNORED));
     }
 
+    /// By a call of its own, behind what was queued before it. As an operation of the ring a kernel worker
+    /// does it some time later, and looks the number up only then: if by that time the socket is closed,
+    /// it shuts down the connection that was given the number next.
     fn shutdown(&mut self, socket: Descriptor, sending_only: bool) {
-        let how = if sending_only { libc::SHUT_WR } else { libc::SHUT_RDWR };
-        self.queue(opcode::Shutdown::new(Fd(socket.0), how).build().user_data(IGNORED));
+        self.publish();
+        // What the kernel does not take now, it takes in the next turn.
+        let _ = self.ring.submit();
+        let how = if sending_only { Shutdown::Write } else { Shutdown::Both };
+        let _ = rustix::net::shutdown(borrow(&socket), how);
     }
 
     fn close(&mut self, socket: Descriptor, token: Token) {
@@ -389,10 +404,7 @@ impl Ring for Uring {
     }
 
     fn turn(&mut self, wait_nanos: Option<u64>) -> Result<(), Errno> {
-        if self.unpublished {
-            self.provided.publish();
-            self.unpublished = false;
-        }
+        self.publish();
         let waited = match wait_nanos {
             None => self.ring.submitter().submit_and_wait(1),
             Some(nanos) => {

@@ -51,13 +51,13 @@ fn coarse(mut causes: Vec<RejectCause>) -> Vec<RejectCause> {
 }
 
 #[derive(Default, Debug)]
-struct Tally {
-    whole: usize,
+pub struct Tally {
+    pub whole: usize,
     part: usize,
-    refused: usize,
+    pub refused: usize,
 }
 
-fn compare(body: &[u8], scratch: &mut Scratch, tally: &mut Tally, context: &str) {
+pub fn compare(body: &[u8], scratch: &mut Scratch, tally: &mut Tally, context: &str) {
     match (decode_both_2(body, scratch), oracle::remote_write_2(body)) {
         (Ok((verdict, ours)), Ok((kept, causes))) => {
             let ours = sorted(ours);

@@ -310,7 +310,6 @@ fn samples_and_histograms_do_not_share_a_series() {
 }
 
 /// Milliseconds reach further than nanoseconds do: such a record is rejected, its neighbours stay.
-/// 1.0 knows no rejecting of one record, so there the time stops at the end.
 #[test]
 fn times_out_of_range_are_rejected() {
     for time in [i64::MAX, i64::MIN, i64::MAX / 1_000_000 + 1, i64::MIN / 1_000_000 - 1] {
@@ -335,6 +334,16 @@ fn times_out_of_range_are_rejected() {
             assert_eq!(verdict.first_reject.unwrap().0, RejectCause::TimeOutOfRange);
         }
     }
+    let timeless = |series: &mut Message| {
+        series.bytes(1, UP).message(4, |exemplar| {
+            exemplar.fixed64(2, 1);
+        });
+    };
+    // The protocol wants one of every exemplar.
+    let (verdict, _) =
+        decode_both_2(&request(&[&timeless, &good]), &mut Scratch::default()).unwrap();
+    assert_eq!((verdict.exemplars, verdict.samples, verdict.rejected), (0, 1, 1));
+    assert_eq!(verdict.first_reject.unwrap().0, RejectCause::ExemplarInvalid);
     for time in [-1, 0, i64::MAX / 1_000_000, i64::MIN / 1_000_000] {
         let near = |series: &mut Message| {
             series.bytes(1, UP);
@@ -563,4 +572,100 @@ fn raw_bytes_of_long_labels_are_those_of_1_0_and_bounded() {
         let (_, same) = decode_both(Route::RemoteWrite, &first.0, scratch).unwrap();
         assert_eq!(records(&second.0), same, "{size}");
     }
+}
+
+/// References take one byte to three, for names as for values, and a run may end where the body does. A name of
+/// two bytes begins with a byte that is no name, whatever was known of the series before.
+#[test]
+fn references_of_every_width_at_every_place() {
+    fn varint(mut number: u32, padded: bool, into: &mut Vec<u8>) {
+        while number >= 0x80 {
+            into.push(number as u8 | 0x80);
+            number >>= 7;
+        }
+        // The same number in one byte more than it needs.
+        into.push(number as u8 | if padded { 0x80 } else { 0 });
+        if padded {
+            into.push(0);
+        }
+    }
+    const COUNT: u32 = 20_000;
+    let mut symbols = Message::default();
+    symbols.text(4, "").text(4, "__name__");
+    for number in 2..COUNT {
+        symbols.text(4, &format!("s{number:05}"));
+    }
+    let names = [2, 100, 127, 128, 133, 255, 300, 16_000];
+    let values = [1, 2, 127, 128, 129, 16_383, 16_384, COUNT - 1];
+    let mut series = Vec::new();
+    for rotation in 0..values.len() {
+        for count in 0..=names.len() {
+            for padded in [false, true] {
+                let mut refs = Vec::new();
+                for reference in [1, values[rotation]] {
+                    varint(reference, false, &mut refs);
+                }
+                for (place, &name) in names[..count].iter().enumerate() {
+                    varint(name, false, &mut refs);
+                    varint(values[(rotation + place) % values.len()], padded, &mut refs);
+                }
+                series.push(refs);
+                // The names of the one before, and then others.
+                if count > 1 {
+                    let mut refs = series[series.len() - 1].clone();
+                    refs.truncate(
+                        2 + usize::from(values[rotation] >= 128)
+                            + usize::from(values[rotation] > 16_383),
+                    );
+                    for name in [5, 133] {
+                        varint(name, padded, &mut refs);
+                        varint(COUNT - 2, false, &mut refs);
+                    }
+                    series.push(refs);
+                }
+            }
+        }
+    }
+    let all = |order: &mut dyn Iterator<Item = &Vec<u8>>| {
+        let mut message = Message::default();
+        for refs in order {
+            message.message(5, |series| {
+                sample(series, 1, 1);
+                series.bytes(1, refs);
+            });
+            message.message(5, |series| {
+                series.bytes(1, refs);
+                sample(series, 1, 1);
+                series.message(5, |metadata| {
+                    metadata.varint(1, 2).varint(3, 16_384);
+                });
+            });
+        }
+        message.0
+    };
+    let forth = all(&mut series.iter());
+    let back = all(&mut series.iter().rev());
+    let mut tally = crate::remote_write_2::Tally::default();
+    for body in [
+        [&symbols.0[..], &forth, &back].concat(),
+        // Series in front of the table end where the body does.
+        [&forth[..], &symbols.0].concat(),
+        [&symbols.0[..], &back].concat(),
+    ] {
+        crate::remote_write_2::compare(&body, &mut Scratch::default(), &mut tally, "widths");
+    }
+    assert_eq!((tally.whole, tally.refused), (3, 0));
+    // A reference past the table, of each width that has room for one.
+    for past in [COUNT, 200_000, 3_000_000, u32::MAX] {
+        for place in 0..4 {
+            let mut bad = series[series.len() / 2].clone();
+            let mut refs = Vec::new();
+            varint(past, false, &mut refs);
+            bad.splice(0..0, if place % 2 == 0 { refs } else { [vec![1], refs].concat() });
+            bad.resize(bad.len() + usize::from(place < 2), 1);
+            let body = [&symbols.0[..], &forth, &all(&mut [bad].iter())].concat();
+            crate::remote_write_2::compare(&body, &mut Scratch::default(), &mut tally, "past");
+        }
+    }
+    assert_eq!((tally.whole, tally.refused), (3, 16));
 }

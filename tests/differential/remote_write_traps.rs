@@ -2,8 +2,9 @@
 
 use inrush::batch::record::{MetricType, Series, Span};
 use inrush::batch::{RecordSink, RejectCause};
-use inrush::decode::{Scratch, decode};
+use inrush::decode::{Fault, Scratch, decode};
 use inrush::envelope::Route;
+use inrush::limits;
 
 use crate::remote_write::PAIR;
 use crate::support::bodies::Message;
@@ -64,11 +65,12 @@ fn a_stale_marker_keeps_its_bits() {
 }
 
 #[test]
-fn milliseconds_become_nanoseconds_and_stop_at_the_bounds() {
+fn milliseconds_become_nanoseconds() {
+    const MOST: i64 = i64::MAX / 1_000_000;
     let mut body = Message::default();
     body.message(1, |message| {
         label(message, "__name__", "up");
-        for time in [-1, 0, 1_767_225_600_123, i64::MAX, i64::MIN] {
+        for time in [-1, 0, 1_767_225_600_123, MOST, -MOST] {
             sample(message, 0, time);
         }
     });
@@ -79,7 +81,97 @@ fn milliseconds_become_nanoseconds_and_stop_at_the_bounds() {
             _ => None,
         })
         .collect();
-    assert_eq!(times, [-1_000_000, 0, 1_767_225_600_123_000_000, i64::MAX, i64::MIN]);
+    let expected = [-1_000_000, 0, 1_767_225_600_123_000_000, MOST * 1_000_000, -MOST * 1_000_000];
+    assert_eq!(times, expected);
+}
+
+/// A record at the end of time is one that nobody sent. 1.0 knows no rejecting of one, and Prometheus
+/// answers 400 to times it cannot keep.
+#[test]
+fn a_time_out_of_range_refuses_the_body_and_names_its_field() {
+    let far = [i64::MAX, i64::MIN, i64::MAX / 1_000_000 + 1, i64::MIN / 1_000_000 - 1];
+    for time in far.map(i64::cast_unsigned) {
+        for (number, name, field) in [(2, "samples", 2), (3, "exemplars", 3), (4, "histograms", 15)]
+        {
+            let mut body = Message::default();
+            body.message(1, |message| {
+                label(message, "__name__", "up");
+                for time in [1, time] {
+                    message.message(number, |record| {
+                        record.varint(field, time);
+                    });
+                }
+            });
+            assert!(!PAIR.compare(&body.0, &mut Scratch::default(), name));
+            let error =
+                decode_both(Route::RemoteWrite, &body.0, &mut Scratch::default()).unwrap_err();
+            assert_eq!(error.fault, Fault::TimeOutOfRange);
+            assert_eq!(error.path.to_string(), format!("timeseries[0].{name}[1].timestamp"));
+        }
+    }
+}
+
+/// Fine buckets far apart: the histogram gets coarser, and nothing is lost. Refused, one of them would
+/// take two thousand samples of others along.
+#[test]
+fn a_wide_histogram_loses_resolution_and_no_count() {
+    let zigzag = |value: i64| ((value << 1) ^ (value >> 63)).cast_unsigned();
+    let wide = |schema: i64, negative: &[(i64, u64)], positive: &[(i64, u64)]| {
+        let mut body = Message::default();
+        body.message(1, |message| {
+            label(message, "__name__", "up");
+            message.message(4, |histogram| {
+                let mut count = 0;
+                for (number, spans) in [(8, negative), (11, positive)] {
+                    let mut values = 0;
+                    for &(offset, length) in spans {
+                        histogram.message(number, |span| {
+                            span.varint(1, zigzag(offset)).varint(2, length);
+                        });
+                        values += length;
+                    }
+                    // 1, 2, 3, …
+                    histogram.bytes(number + 1, &vec![2; values as usize]);
+                    count += values * (values + 1) / 2;
+                }
+                histogram.varint(1, count).varint(4, zigzag(schema)).varint(15, 1);
+            });
+        });
+        body
+    };
+    let kept = |body: &Message| {
+        let records = records(body);
+        let Some(Record::Histogram(histogram)) = records.last() else { panic!("{records:?}") };
+        histogram.clone()
+    };
+    // Buckets -3000 and 2001 of Prometheus' count, which are -3001 and 2000 of OpenTelemetry's.
+    let histogram = kept(&wide(8, &[], &[(-3000, 1), (5000, 1)]));
+    assert_eq!((histogram.scale, histogram.positive_offset), (7, -1501));
+    assert_eq!(histogram.positive_counts.len(), 2502);
+    assert_eq!(histogram.positive_counts[0], 1.0);
+    assert_eq!(histogram.positive_counts[2501], 2.0);
+    assert_eq!(histogram.positive_counts.iter().sum::<f64>(), 3.0);
+
+    // Both sides have one scale, and neighbours become one.
+    let histogram = kept(&wide(8, &[(1, 3)], &[(1, 1), (20_000, 2)]));
+    assert_eq!((histogram.scale, histogram.positive_offset, histogram.negative_offset), (5, 0, 0));
+    assert_eq!(histogram.negative_counts, [6.0]);
+    assert_eq!(histogram.positive_counts.last(), Some(&5.0));
+
+    // As wide as may be stays as it is; one more does not.
+    let most = limits::HISTOGRAM_BUCKET_COUNT_MAX as i64;
+    assert_eq!(kept(&wide(0, &[], &[(7, 1), (most - 2, 1)])).scale, 0);
+    assert_eq!(kept(&wide(0, &[], &[(7, 1), (most - 1, 1)])).scale, -1);
+    assert_eq!(kept(&wide(0, &[], &[(0, 6000)])).positive_counts.iter().sum::<f64>(), 18_003_000.0);
+    // The coarsest scale has room for all numbers there are: what does not fit is no histogram.
+    assert_eq!(kept(&wide(-4, &[], &[(0, 1), (most - 2, 1)])).scale, -4);
+    for (schema, gap) in [(-4, most), (-3, 2 * most), (8, i64::from(i32::MAX))] {
+        let body = wide(schema, &[], &[(0, 1), (gap, 1)]);
+        assert!(!PAIR.compare(&body.0, &mut Scratch::default(), "too wide"));
+        let error = decode_both(Route::RemoteWrite, &body.0, &mut Scratch::default()).unwrap_err();
+        assert_eq!(error.fault, Fault::HistogramBucketCountOverLimit);
+    }
+    assert_eq!(kept(&wide(20, &[], &[(0, 1), (i64::from(i32::MAX), 1)])).scale, 0);
 }
 
 #[test]

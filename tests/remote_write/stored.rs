@@ -15,6 +15,8 @@ const STALE: u64 = 0x7ff0_0000_0000_0002;
 /// 2026-01-01T00:00 UTC in milliseconds.
 const TIME: i64 = 1_767_225_600_000;
 const MILLI: i64 = 1_000_000;
+/// The last millisecond that nanoseconds reach.
+const MOST: i64 = i64::MAX / MILLI;
 
 fn zigzag(value: i64) -> u64 {
     ((value << 1) ^ (value >> 63)).cast_unsigned()
@@ -295,7 +297,7 @@ fn samples_of_1_0_read_back_bit_by_bit_in_any_order() {
     }
     // There is no refusing of one record in 1.0: a time past 64 bits of nanoseconds stops there.
     series(&mut request, "far", |series| {
-        for time in [i64::MIN, -1, 0, 4_102_444_800_000, i64::MAX] {
+        for time in [-MOST, -1, 0, 4_102_444_800_000, MOST] {
             sample(series, one, time);
         }
     });
@@ -311,7 +313,8 @@ fn samples_of_1_0_read_back_bit_by_bit_in_any_order() {
     let disordered = disordered.map(|(time, value)| [json!((TIME + time) * MILLI), bits(value)]);
     assert_eq!(samples["disordered"], disordered);
     let far: Vec<_> = samples["far"].iter().map(|row| row[0].as_i64().unwrap()).collect();
-    assert_eq!(far, [i64::MIN, -MILLI, 0, 4_102_444_800_000 * MILLI, i64::MAX]);
+    let expected = [-MOST, -1, 0, 4_102_444_800_000, MOST].map(|time| time * MILLI);
+    assert_eq!(far, expected);
 }
 
 #[test]

@@ -67,7 +67,9 @@ fn integer(random: &mut Random) -> i64 {
 
 fn milliseconds(random: &mut Random) -> i64 {
     match random.below(4) {
-        0 => integer(random),
+        // 1.0 refuses a whole body for one time that nanoseconds do not reach.
+        0 if one_in(random, 8) => integer(random),
+        0 => integer(random) / 1_000_000,
         _ => 1_767_225_600_000 + random.below(1_000_000) as i64,
     }
 }
@@ -187,7 +189,8 @@ fn side(random: &mut Random, total: &mut u64) -> (Vec<v1::BucketSpan>, Vec<i64>)
             *total += count as u64;
             counts.push(count as i64);
         }
-        v1::BucketSpan { offset: random.below(20) as i32, length }
+        let gap = if one_in(random, 12) { 9_000 } else { 20 };
+        v1::BucketSpan { offset: random.below(gap) as i32, length }
     });
     let mut spans = spans;
     if let Some(first) = spans.first_mut() {

@@ -94,6 +94,12 @@ fn time_series(series: &v1::TimeSeries, records: &mut Vec<Record>) -> Result<(),
                 .collect(),
         });
     }
+    let times = (series.samples.iter().map(|sample| sample.timestamp))
+        .chain(series.exemplars.iter().map(|exemplar| exemplar.timestamp))
+        .chain(series.histograms.iter().map(|histogram| histogram.timestamp));
+    if times.into_iter().any(|time| time.checked_mul(1_000_000).is_none()) {
+        return Err(Refusal::Meaning("time"));
+    }
     for sample in &series.samples {
         let sample = SampleRecord::new(nanos(sample.timestamp), sample.value);
         records.push(Record::Sample(sample));
@@ -211,6 +217,8 @@ pub fn remote_write_2(body: &[u8]) -> Result<(Vec<Record>, Vec<RejectCause>), Re
         for exemplar in exemplars {
             if exemplar.labels.iter().any(|label| label.name.is_empty()) {
                 rejects.push(RejectCause::LabelNameEmpty);
+            } else if exemplar.timestamp == 0 {
+                rejects.push(RejectCause::ExemplarInvalid);
             } else if !fits(exemplar.timestamp) {
                 rejects.push(RejectCause::TimeOutOfRange);
             } else {
@@ -320,6 +328,7 @@ fn histogram_2(message: &v2::Histogram) -> Result<HistogramRecord, Refusal> {
         || message.zero_threshold != 0.0
         || !rising
         || first < 0
+        || record.scale != 0
         || positive && first as usize + record.positive_counts.len() > bounds.len() + 1
     {
         return Err(Refusal::Meaning("bounds"));
@@ -354,12 +363,12 @@ fn histogram(message: &v1::Histogram) -> Result<HistogramRecord, Refusal> {
         return Err(Refusal::Meaning("schema"));
     }
     for values in [message.positive_deltas.len(), message.negative_deltas.len()] {
-        if values > limits::HISTOGRAM_BUCKET_COUNT_MAX {
+        if values > 4 * limits::HISTOGRAM_BUCKET_COUNT_MAX {
             return Err(Refusal::Meaning("values over limit"));
         }
     }
     for values in [message.positive_counts.len(), message.negative_counts.len()] {
-        if values > limits::HISTOGRAM_BUCKET_COUNT_MAX {
+        if values > 4 * limits::HISTOGRAM_BUCKET_COUNT_MAX {
             return Err(Refusal::Meaning("values over limit"));
         }
     }
@@ -370,8 +379,18 @@ fn histogram(message: &v1::Histogram) -> Result<HistogramRecord, Refusal> {
         (cumulate(&message.positive_deltas)?, cumulate(&message.negative_deltas)?)
     };
     let total = positive_counts.iter().sum::<f64>() + negative_counts.iter().sum::<f64>();
-    let (positive_offset, positive_counts) = dense(&message.positive_spans, &positive_counts)?;
-    let (negative_offset, negative_counts) = dense(&message.negative_spans, &negative_counts)?;
+    let mut positive = buckets(&message.positive_spans, &positive_counts)?;
+    let mut negative = buckets(&message.negative_spans, &negative_counts)?;
+    let mut scale = message.schema;
+    while is_too_wide(&positive) || is_too_wide(&negative) {
+        if scale == -4 {
+            return Err(Refusal::Meaning("too wide"));
+        }
+        (positive, negative) = (halved(&positive), halved(&negative));
+        scale -= 1;
+    }
+    let (positive_offset, positive_counts) = dense(&positive)?;
+    let (negative_offset, negative_counts) = dense(&negative)?;
 
     let (count, zero_count) = match message.count {
         Some(v1::histogram::Count::CountFloat(count)) => {
@@ -411,7 +430,7 @@ fn histogram(message: &v1::Histogram) -> Result<HistogramRecord, Refusal> {
         time_nanos: nanos(message.timestamp),
         count: count.into(),
         sum: Some(message.sum.into()),
-        scale: message.schema,
+        scale,
         zero_threshold: message.zero_threshold.into(),
         zero_count: zero_count.into(),
         positive_offset,
@@ -440,7 +459,8 @@ fn cumulate(deltas: &[i64]) -> Result<Vec<f64>, Refusal> {
     Ok(counts)
 }
 
-fn dense(spans: &[v1::BucketSpan], counts: &[f64]) -> Result<(i32, Vec<f64>), Refusal> {
+/// Buckets by Prometheus' count.
+fn buckets(spans: &[v1::BucketSpan], counts: &[f64]) -> Result<BTreeMap<i64, f64>, Refusal> {
     let mut buckets = BTreeMap::new();
     let mut index = 0i64;
     let mut values = counts.iter();
@@ -449,12 +469,6 @@ fn dense(spans: &[v1::BucketSpan], counts: &[f64]) -> Result<(i32, Vec<f64>), Re
             return Err(Refusal::Meaning("gap below zero"));
         }
         index += i64::from(span.offset);
-        let first = buckets.keys().next().copied().unwrap_or(index);
-        if index + i64::from(span.length) - first > limits::HISTOGRAM_BUCKET_COUNT_MAX as i64
-            && span.length > 0
-        {
-            return Err(Refusal::Meaning("too wide"));
-        }
         for _ in 0..span.length {
             let Some(&count) = values.next() else {
                 return Err(Refusal::Meaning("too few values"));
@@ -469,14 +483,36 @@ fn dense(spans: &[v1::BucketSpan], counts: &[f64]) -> Result<(i32, Vec<f64>), Re
     if values.next().is_some() {
         return Err(Refusal::Meaning("too many values"));
     }
-    let (Some(&first), Some(&last)) = (buckets.keys().next(), buckets.keys().last()) else {
+    Ok(buckets)
+}
+
+/// Prometheus' way to halve the resolution: of two buckets the one with the even index ends where both do.
+fn halved(buckets: &BTreeMap<i64, f64>) -> BTreeMap<i64, f64> {
+    let mut halved = BTreeMap::new();
+    for (&index, &count) in buckets {
+        *halved.entry((index + 1).div_euclid(2)).or_default() += count;
+    }
+    halved
+}
+
+fn is_too_wide(buckets: &BTreeMap<i64, f64>) -> bool {
+    match (buckets.first_key_value(), buckets.last_key_value()) {
+        (Some((first, _)), Some((last, _))) => {
+            last - first >= limits::HISTOGRAM_BUCKET_COUNT_MAX as i64
+        }
+        _ => false,
+    }
+}
+
+fn dense(buckets: &BTreeMap<i64, f64>) -> Result<(i32, Vec<f64>), Refusal> {
+    let (Some((&first, _)), Some((&last, _))) =
+        (buckets.first_key_value(), buckets.last_key_value())
+    else {
         return Ok((0, Vec::new()));
     };
-    let Ok(offset) = i32::try_from(first - 1) else {
-        return Err(Refusal::Meaning("offset out of range"));
-    };
-    let dense = (first..=last).map(|index| buckets.get(&index).copied().unwrap_or(0.0)).collect();
-    Ok((offset, dense))
+    let offset = i32::try_from(first - 1).map_err(|_| Refusal::Meaning("offset"))?;
+    let counts = (first..=last).map(|index| buckets.get(&index).copied().unwrap_or(0.0)).collect();
+    Ok((offset, counts))
 }
 
 pub fn otlp_logs(body: &[u8]) -> Result<Vec<Record>, Refusal> {

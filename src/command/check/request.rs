@@ -325,6 +325,8 @@ fn found_coding(route: Route, bytes: &[u8]) -> Option<&'static str> {
         Some("zstd")
     } else if sniff::is_snappy_framed(bytes) {
         Some("snappy")
+    } else if sniff::is_lz4(bytes) {
+        Some("lz4")
     } else {
         None
     }
@@ -339,6 +341,8 @@ pub(super) fn resembles(bytes: &[u8]) -> Option<&'static str> {
         Some("zstd")
     } else if sniff::is_snappy_framed(bytes) {
         Some("framed snappy")
+    } else if sniff::is_lz4(bytes) {
+        Some("lz4")
     } else if matches!(
         text,
         [b'{', b'"' | b'}' | b'\n' | b' ' | b'\r', ..] | [b'[', b'{' | b']', ..]

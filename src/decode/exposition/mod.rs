@@ -37,6 +37,7 @@ use crate::limits;
 use line::{Label, Line, LineFault, Parts, Texts};
 use metadata::Family;
 use request::Request;
+pub use request::{Request as RequestLabels, is_extra_label};
 
 /// Memory reused from block to block, bounded by one line and one request's arguments.
 #[derive(Default)]

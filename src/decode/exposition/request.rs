@@ -1,6 +1,6 @@
 //! What the request says of all its series: labels of the path and the query, and a time.
 //!
-//! Place: read once a block. The query is a form's (`+` is a blank there), the path is Pushgateway's:
+//! Place: read once a block; of remote write, which has `extra_label` alone, once a body. The query is a form's (`+` is a blank there), the path is Pushgateway's:
 //!
 //! ```text
 //! ?extra_label=name=value&extra_label=…&timestamp=milliseconds
@@ -39,6 +39,9 @@ impl Request {
         self.name = None;
         let milliseconds = read(query, path_rest, self)?;
         self.time_nanos = (milliseconds > 0).then(|| milliseconds.saturating_mul(1_000_000));
+        let Self { text, labels, .. } = self;
+        let texts = Texts { line: &[], resolved: &[], of_request: text };
+        labels.sort_unstable_by_key(|label| texts.resolve(label.name));
         if !self.is_empty() {
             // A series in a line never holds a newline, so what comes behind one is ours.
             self.key.push(b'\n');
@@ -64,6 +67,26 @@ impl Request {
 
     pub fn text(&self) -> &[u8] {
         &self.text
+    }
+
+    const fn texts(&self) -> Texts<'_> {
+        Texts { line: &[], resolved: &[], of_request: self.text.as_slice() }
+    }
+
+    /// The name that every series gets, if they get one.
+    pub fn metric_name(&self) -> Option<&[u8]> {
+        self.name.map(|name| self.texts().resolve(name))
+    }
+
+    /// Names and values in the order of the names; an empty value takes a label away.
+    pub fn sorted(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        let texts = self.texts();
+        self.labels.iter().map(move |label| (texts.resolve(label.name), texts.resolve(label.value)))
+    }
+
+    /// What the labels add to a series in columns, in values of eight bytes.
+    pub fn weight(&self) -> u64 {
+        self.labels.len() as u64 + self.text.len() as u64 / 8
     }
 
     pub const fn name(&self) -> Option<Piece> {
@@ -267,6 +290,11 @@ fn read_time(value: &[u8], value_at: usize) -> Result<i64, DecodeError> {
         .and_then(|text| std::str::from_utf8(text).ok())
         .and_then(|text| text.parse().ok())
         .ok_or_else(|| at(Fault::TimestampNotAnInteger, value_at))
+}
+
+/// Whether a pair of the query is a label for each series.
+pub fn is_extra_label(pair: &[u8]) -> bool {
+    is_key(pair.split(|&byte| byte == b'=').next().unwrap_or_default(), b"extra_label")
 }
 
 /// A key that cannot be decoded is not ours.

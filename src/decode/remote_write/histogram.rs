@@ -9,8 +9,9 @@
 //! dense    a b 0 0 0 0 c          starting at bucket 3, which OpenTelemetry calls 2
 //! ```
 //!
-//! Offsets and lengths are the peer's word. Nothing is allocated by them: a side is refused as soon
-//! as it would span more than [`limits::HISTOGRAM_BUCKET_COUNT_MAX`] buckets.
+//! Offsets and lengths are the peer's word, and nothing is allocated by them. A side that would span more
+//! than [`limits::HISTOGRAM_BUCKET_COUNT_MAX`] buckets, gaps and all, loses resolution until it does not: each
+//! step merges two buckets into one, as Prometheus does, so counts stay exact and bounds bounds.
 #![deny(clippy::indexing_slicing)]
 
 use super::v1::nanos;
@@ -65,6 +66,8 @@ const FLOAT_COUNT_TOLERANCE: f64 = 1e-3;
 
 #[allow(clippy::cast_possible_wrap, reason = "a small constant")]
 const BUCKET_COUNT_MAX: i64 = limits::HISTOGRAM_BUCKET_COUNT_MAX as i64;
+/// Buckets of one side as they were sent, before any are merged: a quarter MiB of memory that is kept.
+const VALUE_COUNT_MAX: usize = 4 * limits::HISTOGRAM_BUCKET_COUNT_MAX;
 
 /// Memory for one histogram.
 #[derive(Default)]
@@ -97,10 +100,10 @@ impl Rules {
 /// The buckets above or below zero, as they were sent.
 #[derive(Default)]
 struct Side {
-    /// Spans that have a length: their first bucket counted from the first of all, and their length.
-    spans: Vec<(u32, u32)>,
-    /// The index of the first bucket, by Prometheus' count.
-    first_bucket: i64,
+    /// Spans that have a length: their first bucket, by Prometheus' count, and their length.
+    spans: Vec<(i64, u32)>,
+    /// Their lengths added up.
+    announced: u64,
     /// Where the next span's offset counts from.
     next_bucket: i64,
     any_span: bool,
@@ -112,8 +115,25 @@ struct Side {
     running: i64,
     integer_sum: u64,
     float_sum: f64,
+    /// How the sender's buckets become ours.
+    merging: Merging,
     /// The spans' values with gaps filled.
     dense: Vec<f64>,
+}
+
+/// From Prometheus' count of buckets to OpenTelemetry's, of a coarser scale if need be.
+#[derive(Clone, Copy, Default)]
+struct Merging {
+    /// OpenTelemetry's bucket `i` ends at `base^(i+1)`, Prometheus' at `base^i`; custom bounds are counted alike.
+    origin: i64,
+    /// Scales down: so many times two buckets become one.
+    scale_count: u32,
+}
+
+impl Merging {
+    const fn place(self, bucket: i64) -> i64 {
+        (bucket - self.origin) >> self.scale_count
+    }
 }
 
 #[derive(Default)]
@@ -130,7 +150,7 @@ impl Values {
     }
 
     fn push(&mut self, count: f64) -> Result<(), Fault> {
-        if self.counts.len() >= limits::HISTOGRAM_BUCKET_COUNT_MAX {
+        if self.counts.len() >= VALUE_COUNT_MAX {
             return Err(Fault::HistogramBucketCountOverLimit);
         }
         self.any_invalid |= count < 0.0 || count.is_nan();
@@ -145,7 +165,8 @@ impl Side {
         self.integers.clear();
         self.floats.clear();
         self.dense.clear();
-        self.first_bucket = 0;
+        self.announced = 0;
+        self.merging = Merging::default();
         self.next_bucket = 0;
         self.any_span = false;
         self.running = 0;
@@ -178,17 +199,13 @@ impl Side {
         if length == 0 {
             return Ok(());
         }
-        if self.spans.is_empty() {
-            self.first_bucket = self.next_bucket;
-        }
-        let place = self.next_bucket - self.first_bucket;
-        self.next_bucket = self.next_bucket.saturating_add(i64::from(length));
-        let width = self.next_bucket - self.first_bucket;
-        if width > BUCKET_COUNT_MAX {
+        // Each of them has a value, so there are no more spans than values.
+        self.announced += u64::from(length);
+        if self.announced > VALUE_COUNT_MAX as u64 {
             return Err(Fault::HistogramBucketCountOverLimit);
         }
-        let place = u32::try_from(place).map_err(|_| Fault::HistogramBucketCountOverLimit)?;
-        self.spans.push((place, length));
+        self.spans.push((self.next_bucket, length));
+        self.next_bucket = self.next_bucket.saturating_add(i64::from(length));
         Ok(())
     }
 
@@ -250,8 +267,7 @@ impl Side {
 
     /// Whether spans and values agree, and every value is a count.
     fn check(&self, values: &Values) -> Result<(), Fault> {
-        let announced: u64 = self.spans.iter().map(|&(_, length)| u64::from(length)).sum();
-        if announced != values.counts.len() as u64 {
+        if self.announced != values.counts.len() as u64 {
             return Err(Fault::HistogramSpansContradictBuckets);
         }
         if values.any_invalid {
@@ -260,39 +276,75 @@ impl Side {
         Ok(())
     }
 
-    /// The index of the first bucket as OpenTelemetry counts: its bucket `i` ends at `base^(i+1)`,
-    /// Prometheus' at `base^i`. With custom bounds both count alike.
-    fn offset(&self, schema: i32) -> Result<i32, Fault> {
-        if self.spans.is_empty() {
-            return Ok(0);
-        }
-        let shift = i64::from(schema != SCHEMA_CUSTOM_BOUNDS);
-        i32::try_from(self.first_bucket - shift).map_err(|_| Fault::HistogramSpansContradictBuckets)
+    /// The first bucket and the last, by Prometheus' count.
+    fn ends(&self) -> Option<(i64, i64)> {
+        let (&(first, _), &(last, length)) = (self.spans.first()?, self.spans.last()?);
+        Some((first, last.saturating_add(i64::from(length)) - 1))
+    }
+
+    /// The first bucket and the last as a sink gets them.
+    fn merged_ends(&self) -> Option<(i64, i64)> {
+        let (first, last) = self.ends()?;
+        Some((self.merging.place(first), self.merging.place(last)))
+    }
+
+    fn offset(&self) -> Result<i32, Fault> {
+        let (first, _) = self.merged_ends().unwrap_or_default();
+        i32::try_from(first).map_err(|_| Fault::HistogramSpansContradictBuckets)
     }
 
     /// Buckets from the first to the last.
     fn width(&self) -> u64 {
-        self.spans.last().map_or(0, |&(place, length)| u64::from(place) + u64::from(length))
+        self.merged_ends().map_or(0, |(first, last)| u64::try_from(last - first + 1).unwrap_or(0))
     }
 
     /// Whether every bucket is one of those that so many bounds make.
     fn lies_within(&self, bounds: usize) -> bool {
-        let Some(&(place, length)) = self.spans.last() else { return true };
-        let end = self.first_bucket + i64::from(place) + i64::from(length);
-        self.first_bucket >= 0 && end <= bounds as i64 + 1
+        self.ends().is_none_or(|(first, last)| first >= 0 && last <= bounds as i64)
     }
 
     fn fill(&mut self, integer: bool) {
-        let Self { spans, dense, integers, floats, .. } = self;
+        let Some((first, _)) = self.merged_ends() else { return };
+        let Self { spans, dense, integers, floats, merging, .. } = self;
         let mut values = if integer { &integers.counts } else { &floats.counts }.as_slice();
-        for &(place, length) in spans.iter() {
-            dense.resize(place as usize, 0.0);
-            if let Some((counts, rest)) = values.split_at_checked(length as usize) {
+        let place = |bucket| usize::try_from(merging.place(bucket) - first).unwrap_or_default();
+        for &(start, length) in spans.iter() {
+            let Some((counts, rest)) = values.split_at_checked(length as usize) else { return };
+            values = rest;
+            if merging.scale_count == 0 {
+                dense.resize(place(start), 0.0);
                 dense.extend_from_slice(counts);
-                values = rest;
+                continue;
+            }
+            for (bucket, count) in (start..).zip(counts) {
+                let place = place(bucket);
+                dense.resize(dense.len().max(place + 1), 0.0);
+                if let Some(sum) = dense.get_mut(place) {
+                    *sum += count;
+                }
             }
         }
     }
+}
+
+/// Chooses for both sides the finest scale in which neither is too wide, and answers with it.
+fn merge(negative: &mut Side, positive: &mut Side, schema: i32) -> Result<i32, Fault> {
+    let is_custom = schema == SCHEMA_CUSTOM_BOUNDS;
+    let mut merging = Merging { origin: i64::from(!is_custom), scale_count: 0 };
+    let mut scale = schema;
+    for side in [&*negative, &*positive] {
+        let Some((first, last)) = side.ends() else { continue };
+        while merging.place(last) - merging.place(first) >= BUCKET_COUNT_MAX {
+            if is_custom || scale == SCHEMA_MIN {
+                return Err(Fault::HistogramBucketCountOverLimit);
+            }
+            merging.scale_count += 1;
+            scale -= 1;
+        }
+    }
+    negative.merging = merging;
+    positive.merging = merging;
+    Ok(scale)
 }
 
 /// A member of a `oneof` that is an integer or a float.
@@ -385,8 +437,9 @@ pub fn read<'s>(
     if !bounds_agree {
         return Err(refuse(Fault::HistogramBoundsInvalid));
     }
-    let positive_offset = positive.offset(schema).map_err(refuse)?;
-    let negative_offset = negative.offset(schema).map_err(refuse)?;
+    let scale = merge(negative, positive, schema).map_err(refuse)?;
+    let positive_offset = positive.offset().map_err(refuse)?;
+    let negative_offset = negative.offset().map_err(refuse)?;
     if fills {
         positive.fill(integer);
         negative.fill(integer);
@@ -405,7 +458,7 @@ pub fn read<'s>(
         max: None,
         bounds: &[],
         bucket_counts: &[],
-        scale: schema,
+        scale,
         zero_threshold,
         zero_count,
         positive_offset,

@@ -65,6 +65,7 @@ impl Table {
     pub fn read_run(&mut self, request: &mut Reader<'_>) -> Result<(), DecodeError> {
         let start = *request;
         let first = self.symbols.len();
+        self.read_plain(request);
         while let [0x22, ..] = request.rest() {
             let mut ahead = *request;
             ahead.tag()?;
@@ -80,6 +81,32 @@ impl Table {
             return Ok(());
         }
         Self::check_one_by_one(start, request.rest().len(), first)
+    }
+
+    /// Passes over symbols as every sender writes them: the empty one first, then others shorter than 128
+    /// bytes. Stops in front of anything else.
+    #[inline(always)]
+    fn read_plain(&mut self, request: &mut Reader<'_>) {
+        let mut rest = request.rest();
+        let end = request.offset() + rest.len() as u64;
+        let mut count = self.symbols.len();
+        while let [0x22, length @ 0..0x80, from_text @ ..] = rest
+            && (*length == 0) == (count == 0)
+            && count < limits::SYMBOL_COUNT_MAX
+        {
+            let (Some((text, behind)), Ok(start)) = (
+                from_text.split_at_checked(usize::from(*length)),
+                u32::try_from(end - from_text.len() as u64),
+            ) else {
+                break;
+            };
+            let prefix = if count == 0 { 0 } else { prefix_within(from_text, text) };
+            self.size_max = self.size_max.max(u32::from(*length));
+            self.symbols.push(Symbol { prefix, start, size: u32::from(*length) });
+            count += 1;
+            rest = behind;
+        }
+        request.continue_at(rest);
     }
 
     /// A symbol whose tag is written in a longer form than need be.
@@ -182,6 +209,9 @@ impl<'s> Symbols<'s> {
     pub fn check_run(&self, run: Reader<'_>, names: &mut Names) -> Result<Checked, DecodeError> {
         let mut refs = run;
         let mut checked = Checked::default();
+        if !self.any_empty {
+            self.check_known(&mut refs, names, &mut checked);
+        }
         while let Some(name) =
             names.refs.get(..names.count).and_then(|refs| refs.get(checked.count as usize))
         {
@@ -205,6 +235,43 @@ impl<'s> Symbols<'s> {
             self.check_rest(run, refs, names, &mut checked)?;
         }
         Ok(checked)
+    }
+
+    /// Passes over pairs that every sender writes: a name below 128 that stood here in the series before,
+    /// and a value of up to three bytes, all of it in one load that may reach behind the run. Stops in front of
+    /// anything else. No value is empty unless it is number 0.
+    #[inline(always)]
+    fn check_known(&self, refs: &mut Reader<'_>, names: &Names, checked: &mut Checked) {
+        let run = refs.rest();
+        // What a load reaches behind the run is never looked at: the pair has to end within it.
+        let from_run = self.payload.get(limits::size(refs.offset())..).unwrap_or_default();
+        let highest = u32::try_from(self.symbols.len()).unwrap_or(u32::MAX).saturating_sub(1);
+        let mut at = 0;
+        let mut count = 0;
+        for &name in names.refs.get(..names.count).unwrap_or_default() {
+            let Some(pair) = from_run.get(at..).and_then(<[u8]>::first_chunk::<4>) else { break };
+            let pair = u32::from_le_bytes(*pair);
+            let value = pair >> 8;
+            let stops = !value & 0x0080_8080;
+            let end = at + 1 + (stops.trailing_zeros() as usize).div_ceil(8);
+            let groups = value & (stops ^ stops.wrapping_sub(1)) & 0x007f_7f7f;
+            let value = groups & 0x7f | (groups & 0x7f00) >> 1 | (groups & 0x007f_0000) >> 2;
+            // A first byte with its high bit set is a name's of more bytes.
+            let is_known = pair & 0xff == name && pair & 0x80 == 0;
+            let is_value = stops != 0 && end <= run.len() && value.wrapping_sub(1) < highest;
+            if !is_known || !is_value {
+                break;
+            }
+            if count == names.metric_name {
+                checked.metric_name = value;
+            }
+            count += 1;
+            at = end;
+        }
+        checked.count = count;
+        if let Some(rest) = run.get(at..) {
+            refs.continue_at(rest);
+        }
     }
 
     /// The label pairs from `refs` on, behind those whose names were known.

@@ -289,17 +289,18 @@ fn a_histogram_has_a_known_schema() {
 #[test]
 fn spans_that_lie_allocate_nothing() {
     for number in [8, 11] {
-        for length in [limits::HISTOGRAM_BUCKET_COUNT_MAX as u64 + 1, u64::from(u32::MAX)] {
+        for length in [4 * limits::HISTOGRAM_BUCKET_COUNT_MAX as u64 + 1, u64::from(u32::MAX)] {
             let body = histogram(|message| span(message, number, 0, length));
             assert_refused(&body, Fault::HistogramBucketCountOverLimit, PATH);
         }
         let fits = histogram(|message| {
-            span(message, number, 0, limits::HISTOGRAM_BUCKET_COUNT_MAX as u64);
+            span(message, number, 0, 4 * limits::HISTOGRAM_BUCKET_COUNT_MAX as u64);
         });
         assert_refused(&fits, Fault::HistogramSpansContradictBuckets, PATH);
         let gap = histogram(|message| {
             span(message, number, 0, 1);
             span(message, number, i64::from(i32::MAX), 1);
+            message.bytes(number + 1, &[2, 0]).varint(1, 2);
         });
         assert_refused(&gap, Fault::HistogramBucketCountOverLimit, PATH);
         // Spans of no length may be as many as there is room for; none is kept.
@@ -311,7 +312,7 @@ fn spans_that_lie_allocate_nothing() {
         assert!(validate(&empty).is_ok());
     }
     let values = histogram(|message| {
-        message.bytes(9, &vec![0; limits::HISTOGRAM_BUCKET_COUNT_MAX + 1]);
+        message.bytes(9, &vec![0; 4 * limits::HISTOGRAM_BUCKET_COUNT_MAX + 1]);
     });
     assert_refused(&values, Fault::HistogramBucketCountOverLimit, PATH);
 }

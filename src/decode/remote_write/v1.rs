@@ -137,9 +137,13 @@ impl<'a, S: RecordSink> Walk<'a, '_, S> {
         while let Some(tag) = message.tag()? {
             match tag {
                 SAMPLES => {
-                    let sample = read_sample(message.message()?).map_err(|error| {
+                    let at = message.message()?;
+                    let sample = read_sample(at).map_err(|error| {
                         DecodeError::from(error).within("samples", Some(sample_index))
                     })?;
+                    if is_out_of_range(sample.time_nanos) {
+                        return Err(out_of_range(&at).within("samples", Some(sample_index)));
+                    }
                     say(self.sink);
                     self.sink.sample(&sample);
                     self.sink.keep();
@@ -154,11 +158,14 @@ impl<'a, S: RecordSink> Walk<'a, '_, S> {
                     exemplar_index += 1;
                 }
                 HISTOGRAMS => {
-                    let histogram = message.message()?;
+                    let at = message.message()?;
                     say(self.sink);
                     let histogram =
-                        histogram::read(histogram, self.scratch, Rules::VERSION_1, S::FILLS)
+                        histogram::read(at, self.scratch, Rules::VERSION_1, S::FILLS)
                             .map_err(|error| error.within("histograms", Some(histogram_index)))?;
+                    if is_out_of_range(histogram.time_nanos) {
+                        return Err(out_of_range(&at).within("histograms", Some(histogram_index)));
+                    }
                     self.sink.histogram(&histogram);
                     self.sink.keep();
                     self.verdict.values += self.scratch.value_count();
@@ -190,6 +197,9 @@ impl<'a, S: RecordSink> Walk<'a, '_, S> {
                 EXEMPLAR_TIMESTAMP => timestamp = exemplar.int64()?,
                 other => exemplar.skip(other, EXEMPLAR)?,
             }
+        }
+        if is_out_of_range(nanos(timestamp)) {
+            return Err(out_of_range(&message));
         }
         let attributes = OfExemplar { message, ids };
         self.sink.exemplar(&Exemplar {
@@ -292,11 +302,23 @@ fn read_sample(mut message: Reader<'_>) -> Result<Sample, WireError> {
     })
 }
 
-/// Milliseconds as nanoseconds; times outside the years 1677 to 2262 stop at their end. In 2.0 the records
-/// of such times are rejected; 1.0 knows no refusing of one record, and the whole body is too much.
+/// Milliseconds as nanoseconds; times outside the years 1677 to 2262 stop at their end, which
+/// [`is_out_of_range`] tells. Kept there, a record would have a time that nobody sent: in 2.0 it is rejected;
+/// in 1.0, which knows no refusing of one record, the body is, as Prometheus does.
 #[inline]
 pub fn nanos(milliseconds: i64) -> i64 {
     milliseconds.saturating_mul(NANOS_PER_MILLI)
+}
+
+/// Whether [`nanos`] had to stop at an end of its range: no number of milliseconds is one of them.
+#[inline]
+pub const fn is_out_of_range(time_nanos: i64) -> bool {
+    time_nanos == i64::MIN || time_nanos == i64::MAX
+}
+
+#[cold]
+fn out_of_range(at: &Reader<'_>) -> DecodeError {
+    DecodeError::from(at.fault(Fault::TimeOutOfRange)).within("timestamp", None)
 }
 
 fn text<'a>(message: &mut Reader<'a>, field: &'static str) -> Result<Text<'a>, DecodeError> {

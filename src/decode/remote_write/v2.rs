@@ -10,7 +10,8 @@
 //! references
 //! a series            each of its records rejected, the rest kept: no name, a name empty or twice,
 //!                     samples beside histograms
-//! a record            that one rejected: a histogram that contradicts itself, a time out of range
+//! a record            that one rejected: a histogram that contradicts itself, a time out of range, an
+//!                     exemplar without a time
 //! ```
 //!
 //! A record that is rejected is still walked: a fault of its encoding refuses the body.
@@ -23,7 +24,7 @@ use super::labels::{METRIC_NAME, RawLabels};
 use super::symbols::{
     Checked, ExemplarIds, Names, OfExemplar, Ordered, PACKED_REFS, SINGLE_REF, Symbols, Table,
 };
-use super::v1::{metric_type_of, nanos};
+use super::v1::{is_out_of_range, metric_type_of, nanos};
 use crate::batch::record::{
     Attributes, Exemplar, Identity, Metadata, MetricType, Sample, Series, Temporality, Text,
 };
@@ -95,6 +96,7 @@ fn read_table(payload: &[u8], table: &mut Table) -> Result<(), DecodeError> {
     let mut request = Reader::new(payload);
     loop {
         table.read_run(&mut request)?;
+        pass_series(&mut request);
         match request.tag()? {
             None => return Ok(()),
             Some(SYMBOLS) => table.read_one(request.message()?)?,
@@ -106,6 +108,18 @@ fn read_table(payload: &[u8], table: &mut Table) -> Result<(), DecodeError> {
             Some(other) => request.skip(other, REQUEST)?,
         }
     }
+}
+
+/// Passes over series shorter than 128 bytes.
+#[inline(always)]
+fn pass_series(request: &mut Reader<'_>) {
+    let mut rest = request.rest();
+    while let [0x2a, length @ 0..0x80, series @ ..] = rest
+        && let Some(behind) = series.get(usize::from(*length)..)
+    {
+        rest = behind;
+    }
+    request.continue_at(rest);
 }
 
 /// One walk over one payload.
@@ -135,6 +149,30 @@ struct Survey<'a> {
     has_exemplars: bool,
     metadata: MetadataRefs,
     created_timestamp: i64,
+}
+
+/// A series as senders write nearly all: labels in one run, one sample, metadata or none, nothing else.
+struct Plain<'a> {
+    run: Reader<'a>,
+    sample: Reader<'a>,
+    metadata: Option<Reader<'a>>,
+}
+
+impl<'a> Plain<'a> {
+    #[inline(always)]
+    fn read(mut series: Reader<'a>) -> Option<Self> {
+        let field = |series: &mut Reader<'a>, wanted| match series.tag() {
+            Ok(Some(tag)) if tag == wanted => series.message().ok(),
+            _ => None,
+        };
+        let run = field(&mut series, PACKED_REFS)?;
+        let sample = field(&mut series, SAMPLES)?;
+        let metadata = match series.is_empty() {
+            true => None,
+            false => Some(field(&mut series, METADATA)?),
+        };
+        series.is_empty().then_some(Self { run, sample, metadata })
+    }
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
@@ -173,6 +211,44 @@ impl<'a, S: RecordSink> Walk<'a, '_, S> {
 
     #[inline]
     fn time_series(&mut self, message: Reader<'a>) -> Result<(), DecodeError> {
+        // A sink that fills hears metadata first, and of the labels what only a second look gives.
+        if !S::FILLS
+            && let Some(plain) = Plain::read(message)
+        {
+            return self.plain_series(message, plain);
+        }
+        self.any_series(message)
+    }
+
+    /// A series in the form that senders write, to a sink that does not fill: walked once.
+    #[inline]
+    fn plain_series(&mut self, message: Reader<'a>, plain: Plain<'a>) -> Result<(), DecodeError> {
+        let Plain { run, sample, metadata } = plain;
+        let mut refs = MetadataRefs::default();
+        if let Some(metadata) = metadata {
+            read_metadata(metadata, &self.symbols, &mut refs)
+                .map_err(|error| error.within("metadata", None))?;
+        }
+        let checked = self.symbols.check_run(run, &mut self.names)?;
+        let name = self.symbols.text(checked.metric_name);
+        let is_over_limit = checked.count as usize > limits::LABEL_COUNT_MAX;
+        if checked.unordered || is_over_limit || checked.empty_name || name.is_empty() {
+            return self.any_series(message);
+        }
+        self.pair_count += u64::from(checked.count);
+        self.pair_count += u64::from(refs != MetadataRefs::default());
+        let labels = Ordered { symbols: self.symbols, run };
+        let owner = Owner {
+            series: Ok(series(name, &labels, None)),
+            offset: message.offset(),
+            created_timestamp: 0,
+        };
+        self.sample(sample, &owner, &mut false)
+            .map_err(|error| DecodeError::from(error).within("samples", Some(0)))
+    }
+
+    #[inline(never)]
+    fn any_series(&mut self, message: Reader<'a>) -> Result<(), DecodeError> {
         let survey = survey(message, &self.symbols)?;
         if survey.is_scattered {
             return self.time_series_out_of_order(message, &survey);
@@ -476,6 +552,8 @@ impl<'a, S: RecordSink> Walk<'a, '_, S> {
         let refused = match owner.series {
             Err(cause) => Some((cause, owner.offset)),
             Ok(_) if checked.empty_name => Some((RejectCause::LabelNameEmpty, message.offset())),
+            // A field that holds 0 is not sent; this one has to be.
+            Ok(_) if timestamp == 0 => Some((RejectCause::ExemplarInvalid, message.offset())),
             Ok(_) if is_out_of_range(time_nanos) => {
                 Some((RejectCause::TimeOutOfRange, message.offset()))
             }
@@ -620,12 +698,6 @@ const fn series<'l>(
         labels,
         raw,
     }
-}
-
-/// Whether [`nanos`] had to stop at an end of its range: no number of milliseconds is one of them.
-#[inline]
-const fn is_out_of_range(time_nanos: i64) -> bool {
-    time_nanos == i64::MIN || time_nanos == i64::MAX
 }
 
 /// The family that a classic histogram's or a summary's series belongs to. A counter's family is its

@@ -85,6 +85,9 @@ fn an_unknown_coding_is_told_which_are_accepted() {
         let expected = match route {
             Route::RemoteWrite => "snappy, zstd",
             Route::Firehose => "gzip, identity",
+            Route::OtlpLogs | Route::OtlpTraces | Route::OtlpMetrics => {
+                "gzip, deflate, zstd, snappy, lz4, identity"
+            }
             _ => "gzip, deflate, zstd, snappy, identity",
         };
         assert_eq!(reply.field("accept-encoding"), Some(Value::Static(expected)), "{route:?}");

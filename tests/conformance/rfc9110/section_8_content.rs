@@ -122,7 +122,25 @@ fn otlp_reads_two_types() {
         for value in ["application/json", "Application/JSON", "application/json; charset=utf-8"] {
             assert_eq!(media(route, value), Ok(Media::OtlpJson));
         }
-        for value in ["", "text/plain", "application/grpc", "application/jsonp", "*/*"] {
+        // Parameters do not matter, nor what is wrong with them.
+        for value in [
+            "application/json; charset",
+            "application/json; charset = utf-8",
+            "application/json;charset=",
+            "application/json ; charset=\"utf-8",
+            "application/json;;=",
+        ] {
+            assert_eq!(media(route, value), Ok(Media::OtlpJson), "{value:?}");
+            let value = value.replace("json", "x-protobuf");
+            assert_eq!(media(route, &value), Ok(Media::OtlpProtobuf), "{value:?}");
+            let is_json = with_fields(&format!("Content-Type: {value}\r\n"), |fields| {
+                route::reply_is_json(route, fields)
+            });
+            assert!(!is_json, "{value:?}");
+        }
+        for value in
+            ["", "text/plain", "application/grpc", "application/jsonp", "*/*", "; application/json"]
+        {
             assert_eq!(media(route, value), Err(MediaError::Unsupported), "{value:?}");
         }
         assert_eq!(
@@ -154,6 +172,8 @@ fn json_logs_refuse_only_what_is_clearly_binary() {
         "application/x-protobuf",
         "image/png",
         "application/grpc",
+        "application/msgpack; charset",
+        "IMAGE/png;;=",
     ] {
         assert_eq!(media(Route::JsonLogs, value), Err(MediaError::Unsupported), "{value:?}");
     }
@@ -220,9 +240,33 @@ fn every_name_of_a_coding_is_known_in_any_case() {
             assert_eq!(codings(route, value), Ok(Codings::one(coding)), "{value:?}");
         }
     }
-    for value in ["br", "compress", "lz4", "gzipx", "gzip;q=1", "gz ip", "*"] {
+    for value in ["br", "compress", "lz4hc", "gzipx", "gzip;q=1", "gz ip", "*"] {
         assert_eq!(codings(Route::JsonLogs, value), Err(CodingError::Unsupported), "{value:?}");
     }
+}
+
+/// The OpenTelemetry Collector sends LZ4, and nobody else; so nobody else's endpoint reads it.
+#[test]
+fn lz4_is_for_otlp_over_http() {
+    for &route in Route::ALL {
+        let expected = match route {
+            Route::OtlpLogs | Route::OtlpTraces | Route::OtlpMetrics => {
+                Ok(Codings::one(Coding::Lz4))
+            }
+            // gRPC names its coding elsewhere.
+            Route::OtlpGrpcLogs | Route::OtlpGrpcTraces | Route::OtlpGrpcMetrics => {
+                Ok(Codings::IDENTITY)
+            }
+            _ => Err(CodingError::Unsupported),
+        };
+        assert_eq!(codings(route, "LZ4"), expected, "{route:?}");
+        let listed = route::accepted_codings(route).contains("lz4");
+        assert_eq!(listed, expected == Ok(Codings::one(Coding::Lz4)), "{route:?}");
+    }
+    let both = Ok(Codings([Coding::Gzip, Coding::Lz4]));
+    assert_eq!(codings(Route::OtlpLogs, "gzip, lz4"), both);
+    let grpc = "grpc-encoding: lz4\r\n";
+    assert_eq!(with_fields(grpc, route::grpc_coding), Err(CodingError::Unsupported));
 }
 
 /// 8.4: several codings stand in the order of application; at most two are undone.
