@@ -77,6 +77,36 @@ def openssl(server):
     assert code != 0, "TLS 1.1 must not be spoken"
 
 
+def client_certificates():
+    """Only whom the authority vouches for may speak; openssl makes the authority and two clients."""
+    folder = WORK / "clients"
+    folder.mkdir()
+
+    def made(*arguments):
+        code, said = run("openssl", *arguments)
+        equal(code, 0, said)
+
+    for name in ("authority", "stranger"):
+        made("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
+             "-subj", f"/CN={name}", "-keyout", folder / f"{name}.key", "-out", folder / f"{name}.crt")
+    made("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", "/CN=agent",
+         "-keyout", folder / "agent.key", "-out", folder / "agent.csr")
+    made("x509", "-req", "-in", folder / "agent.csr", "-CA", folder / "authority.crt", "-CAkey", folder / "authority.key",
+         "-CAcreateserial", "-days", "2", "-out", folder / "agent.crt")
+    server = Server(WORK / "mutual", arguments=["--https", "127.0.0.1:0", "--tls-client-ca", str(folder / "authority.crt")])
+    text = json.dumps([{"message": "mutual"}])
+    request = (f"POST /json/logs HTTP/1.1\r\nHost: a\r\napikey: {KEY}\r\nContent-Type: application/json\r\n"
+               f"Content-Length: {len(text)}\r\nConnection: close\r\n\r\n{text}").encode()
+    for version in ("-tls1_2", "-tls1_3"):
+        for client, is_welcome in (("agent", True), ("stranger", False), (None, False)):
+            own = ["-cert", folder / f"{client}.crt", "-key", folder / f"{client}.key"] if client else []
+            code, said = run("openssl", "s_client", "-connect", server.https, "-CAfile", server.certificate, "-servername",
+                             "localhost", version, "-quiet", *own, text=request)
+            equal("200 OK" in said, is_welcome, f"{client} over {version}: {said}")
+    server.stop()
+    equal([row["Body"] for row in server.rows("logs")], ["mutual"] * 2, "rows of the client that is known")
+
+
 def calls(channel, sent, name):
     export = channel.unary_unary(EXPORT)
     key = (("apikey", KEY),)
@@ -122,6 +152,8 @@ def main():
     if shutil.which("openssl"):
         with scenario("openssl s_client: protocols, versions, the certificate"):
             openssl(server)
+        with scenario("openssl s_client: certificates of clients"):
+            client_certificates()
     credentials = grpc.ssl_channel_credentials(server.certificate.read_bytes())
     with scenario("grpcio by hand, with TLS"), grpc.secure_channel(f"localhost:{server.https.split(':')[1]}", credentials) as channel:
         calls(channel, sent, "grpcs")
