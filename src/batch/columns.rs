@@ -15,7 +15,7 @@
 //! Guarantee: `truncate` to counts taken earlier undoes everything pushed since, even where a push
 //! was broken off by a panic.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use arrow_array::types::{Float64Type, Int32Type, Int64Type, UInt8Type, UInt32Type, UInt64Type};
@@ -603,7 +603,13 @@ impl Iterator for Gather<'_> {
 impl Gather<'_> {
     fn batch_length(&self) -> usize {
         let mut size = 0;
+        let (mut owners, mut last) = (SharedMaps::default(), None);
         for (count, &row) in self.rest.iter().enumerate().take(BATCH_ROWS_MAX) {
+            let owner = self.owner(at(row));
+            if owner != last {
+                last = owner;
+                size += owner.map_or(0, |owner| owners.size_of(self.columns, owner));
+            }
             size += self.text_size(at(row));
             if size > BATCH_SIZE_MAX && count > 0 {
                 return count;
@@ -612,9 +618,18 @@ impl Gather<'_> {
         self.rest.len().min(BATCH_ROWS_MAX)
     }
 
-    /// About the bytes that a row's maps and texts take in a batch.
+    fn owner(&self, row: usize) -> Option<u32> {
+        match self.table {
+            Table::Logs => Some(self.columns.logs[row].owner),
+            Table::Spans => Some(self.columns.spans[row].owner),
+            Table::MetricSeries => Some(self.columns.series[row].owner),
+            _ => None,
+        }
+    }
+
+    /// About the bytes that a row's maps and texts take in a batch, besides what it shares with others.
     fn text_size(&self, row: usize) -> usize {
-        /// Of a map entry besides its value's bytes, which are bounded with the column's.
+        /// Of a map entry besides its value's bytes.
         const ENTRY_SIZE: usize = 32;
         let columns = self.columns;
         let owner_size = |owner: u32| {
@@ -888,6 +903,28 @@ impl Gather<'_> {
 
     fn series_tenants(&self, numbers: impl Iterator<Item = u32>) -> Result<ArrayRef> {
         self.dictionary(numbers.map(|number| self.columns.numbers[at(number)].1))
+    }
+}
+
+/// The shared maps of one batch, whose values stand in it once each.
+#[derive(Default)]
+struct SharedMaps {
+    resources: HashSet<u32>,
+    scopes: HashSet<u32>,
+}
+
+impl SharedMaps {
+    /// About the bytes that an owner's maps add.
+    fn size_of(&mut self, columns: &Columns, owner: u32) -> usize {
+        let Owner { resource, scope, .. } = columns.owners[at(owner)];
+        let mut size = 0;
+        if self.resources.insert(resource) {
+            size += columns.resource_attributes.row_size(at(resource));
+        }
+        if self.scopes.insert(scope) {
+            size += columns.scope_attributes.row_size(at(scope));
+        }
+        size
     }
 }
 
