@@ -218,7 +218,8 @@ fn read_texts(body: &mut Reader<'_>, texts: &mut Vec<(u32, u32)>) -> Result<(), 
     texts.clear();
     texts.shrink_to(TEXT_COUNT_KEPT);
     for index in 0..body.array()? {
-        let text = body.text().map_err(|error| within(error, "strings", index))?;
+        // The Agent takes nil for the empty text as well.
+        let text = optional_text(body).map_err(|error| within(error, "strings", index))?;
         let start = body.place() - text.len();
         match (u32::try_from(start), u32::try_from(text.len())) {
             (Ok(start), Ok(size)) => texts.push((start, size)),
