@@ -228,7 +228,7 @@ fn datadog_traces_allocate_nothing_in_steady_state() {
             let mut random = Random::new(seed);
             let mut body = whole.clone();
             let place = random.below(body.len());
-            body[place] = random.draw() as u8;
+            body[place] = random.draw().to_le_bytes()[0];
             all.push(body);
         }
         // Ids that are none.

@@ -55,7 +55,7 @@ fn span(name: &str, id: u64, parent: u64) -> Value {
 }
 
 /// The one row that `pick` is true of.
-fn one<'a>(rows: &'a [Value], pick: impl Fn(&Value) -> bool) -> &'a Value {
+fn one(rows: &[Value], pick: impl Fn(&Value) -> bool) -> &Value {
     let mut found = rows.iter().filter(|row| pick(row));
     let row = found.next().unwrap();
     assert!(found.next().is_none(), "{row}");

@@ -23,7 +23,7 @@ fn pairs<V, W>(
 
 /// As `prost` writes it: what is false or zero is left out.
 fn written(value: &Typed) -> wire::AttributeAnyValue {
-    let kind = value.r#type.unwrap_or_else(|| match value {
+    let kind = value.r#type.unwrap_or(match value {
         Typed { string_value: Some(_), .. } => 0,
         Typed { bool_value: Some(_), .. } => 1,
         Typed { int_value: Some(_), .. } => 2,

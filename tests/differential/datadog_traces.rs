@@ -2,6 +2,8 @@
 
 #[path = "datadog_agent.rs"]
 mod agent;
+#[path = "datadog_damaged.rs"]
+mod damaged;
 
 use std::collections::BTreeMap;
 use std::fmt;

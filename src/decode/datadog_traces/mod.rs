@@ -240,7 +240,8 @@ fn read_texts(body: &mut Reader<'_>, texts: &mut Vec<(u32, u32)>) -> Result<(), 
     }
     texts.reserve_exact(count);
     for index in 0..count {
-        let text = body.text().map_err(|error| within(error, "strings", index))?;
+        // The Agent takes nil for the empty text as well.
+        let text = optional_text(body).map_err(|error| within(error, "strings", index))?;
         let start = body.place() - text.len();
         match (u32::try_from(start), u32::try_from(text.len())) {
             (Ok(start), Ok(size)) => texts.push((start, size)),
