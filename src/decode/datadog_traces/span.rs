@@ -392,11 +392,9 @@ impl<'a> TypedMembers<'a> {
 #[inline]
 fn text<'a>(body: &mut Reader<'a>, form: Form<'a>) -> Result<&'a [u8], ReadError> {
     let Form::Array { payload, texts } = form else { return super::optional_text(body) };
-    if body.kind()? != Kind::Int {
-        return super::optional_text(body);
-    }
     let at = *body;
-    let place = usize::try_from(body.unsigned()?).unwrap_or(usize::MAX);
+    let Some(place) = body.reference()? else { return super::optional_text(body) };
+    let place = usize::try_from(place).unwrap_or(usize::MAX);
     let found = texts.get(place).and_then(|&(start, size)| {
         let start = limits::size(u64::from(start));
         payload.get(start..start + limits::size(u64::from(size)))

@@ -200,6 +200,20 @@ impl<'a> Reader<'a> {
         self.int().map(|(bits, _)| bits)
     }
 
+    /// An integer, if one comes next. A reference is one of three forms nearly always.
+    #[inline]
+    pub fn reference(&mut self) -> Answer<Option<u64>> {
+        let (number, size) = match self.first()? {
+            first @ 0x00..=0x7f => (u64::from(first), 1),
+            0xcc => (self.operand::<1>()?, 2),
+            0xcd => (self.operand::<2>()?, 3),
+            0xe0..=0xff | 0xce..=0xd3 => return self.unsigned().map(Some),
+            _ => return Ok(None),
+        };
+        self.place += size;
+        Ok(Some(number))
+    }
+
     #[inline]
     pub fn signed(&mut self) -> Answer<i64> {
         let at = self.place;
