@@ -453,7 +453,7 @@ fn what_a_body_calls_itself_is_remembered_until_the_next_one() {
     assert_eq!(id(r#"{"records":[],"requestId":"a-\u0032"}"#), "a-2");
     assert_eq!(id(r#"{"requestId":7,"records":[]}"#), "");
     assert_eq!(id(r#"{"requestId":"a","records":[}"#), "a", "a refusal is of the request too");
-    assert_eq!(id(&format!(r#"{{"requestId":"{}","records":[]}}"#, "x".repeat(65))), "");
+    assert_eq!(id(&format!(r#"{{"requestId":"{}","records":[]}}"#, "x".repeat(129))), "");
 }
 
 #[test]

@@ -171,6 +171,7 @@ pub fn decode<S: RecordSink>(
                 })?;
                 Ok(with_rejects(verdict, &agent.not_taken))
             });
+            written.clear();
             written.shrink_to(limits::LARGE_BODY);
             result
         }
@@ -184,6 +185,7 @@ pub fn decode<S: RecordSink>(
                         written.source()
                     })
                 });
+                written.clear();
                 written.shrink_to(limits::LARGE_BODY);
                 result.map_err(|error| DecodeError {
                     line_column: Some(line_column(payload, limits::size(error.offset))),
