@@ -116,9 +116,9 @@ def honest(server, secure, sent):
     # More bodies at a time than there is memory for at first sight.
     bodies = {}
     for at in range(24):
-        text = f"{name}-large-{at} " + "x" * 1_500_000
-        bodies[peer.begin(head("/json/logs"))] = json.dumps([{"message": text}]).encode()
-        sent.append(text)
+        texts = [f"{name}-large-{at}-{record} " + "x" * 15_000 for record in range(100)]
+        bodies[peer.begin(head("/json/logs"))] = json.dumps([{"message": text} for text in texts]).encode()
+        sent += texts
     for reply in peer.upload(bodies).values():
         equal((reply["head"][":status"], reply["body"]), ("200", b"{}"), "a large body")
     stream = peer.begin(head(EXPORT, ("te", "trailers"), content_type="application/grpc+proto"))
@@ -201,7 +201,7 @@ def scripted(server, sent):
     odd.depends_on, odd.stream_weight, odd.exclusive = 0, 15, False
     pieces = [frames.SettingsFrame(0, flags=["ACK"]), frames.PriorityFrame(7, depends_on=3, stream_weight=1), odd]
     pieces += [frames.ContinuationFrame(1, block[at : at + 1]) for at in range(1, len(block) - 1)]
-    pieces += [frames.ContinuationFrame(1, block[-1:], flags=["END_HEADERS"]), frames.ExtensionFrame(0xBE, 1, body=b"?"), data]
+    pieces += [frames.ContinuationFrame(1, block[-1:], flags=["END_HEADERS"]), frames.ExtensionFrame(0xBE, 1, body=b""), data]
     script.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     for byte in b"".join(frame.serialize() for frame in pieces):
         script.socket.sendall(bytes([byte]))
@@ -256,23 +256,27 @@ def scripted(server, sent):
 
 
 def drained(server, sent):
-    """SIGTERM in the middle of a body: GOAWAY, the rest of the body, its reply, the end."""
-    peer = Peer(server)
-    stream = peer.begin(head("/json/logs"))
+    """SIGTERM in the middle of a body: GOAWAY, the rest of the body, its reply, the end. By hand, as `h2` takes
+    nothing more on a connection that was told to go away."""
+    script = Script(server)
     text = json.dumps([{"message": "drained"}]).encode()
-    peer.connection.send_data(stream, text[:9])
-    peer.flush()
+    script.send(frames.SettingsFrame(0, flags=["ACK"]), script.headers(1, head("/json/logs")), frames.DataFrame(1, text[:9]))
     time.sleep(0.3)
     server.child.terminate()
-    while not peer.ended:
-        peer.turn()
-    # `h2` sends nothing on a connection that was told to go away; the protocol lets it.
-    rest = frames.DataFrame(stream, text[9:], flags=["END_STREAM"])
-    peer.socket.sendall(rest.serialize())
-    said = b""
-    while data := peer.socket.recv(65536):
-        said += data
-    assert b"{}" in said, said
+    equal(script.until(frames.GoAwayFrame).last_stream_id, 2**31 - 1, "the announcement")
+    ping = script.until(frames.PingFrame)
+    # This one was begun before its sender had read the announcement.
+    late = json.dumps([{"message": "late"}]).encode()
+    script.send(script.headers(3, head("/json/logs")), frames.DataFrame(3, late, flags=["END_STREAM"]))
+    script.send(frames.PingFrame(0, opaque_data=ping.opaque_data, flags=["ACK"]))
+    goaway = script.until(frames.GoAwayFrame)
+    equal((goaway.last_stream_id, goaway.error_code), (3, 0), "the last word")
+    # And that one after the last word: nobody looks at it, and nobody else suffers.
+    script.send(script.headers(5, head("/json/logs")), frames.DataFrame(5, late, flags=["END_STREAM"]))
+    script.send(frames.DataFrame(1, text[9:], flags=["END_STREAM"]))
+    script.until(frames.DataFrame, stream_id=1, data=b"{}")
+    while script.next():
+        pass
     sent.append("drained")
     equal(server.child.wait(30), 0, "the exit code")
 
@@ -286,7 +290,7 @@ def main():
     with scenario("hyperframe: frames in pieces, faults and their codes, rapid reset beside a neighbour"):
         scripted(server, sent)
     server.assert_healthy()
-    with scenario("Python h2: a drain in the middle of a body"):
+    with scenario("hyperframe: a drain in the middle of a body"):
         drained(server, sent)
     with scenario("Python h2 and hyperframe: rows, each once"):
         rows = server.rows("logs")

@@ -91,7 +91,9 @@ def client_certificates():
              "-subj", f"/CN={name}", "-keyout", folder / f"{name}.key", "-out", folder / f"{name}.crt")
     made("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", "/CN=agent",
          "-keyout", folder / "agent.key", "-out", folder / "agent.csr")
-    made("x509", "-req", "-in", folder / "agent.csr", "-CA", folder / "authority.crt", "-CAkey", folder / "authority.key",
+    # Version 3, which only extensions make of it.
+    (folder / "agent.ext").write_text("basicConstraints = CA:FALSE\nextendedKeyUsage = clientAuth\n")
+    made("x509", "-req", "-extfile", folder / "agent.ext", "-in", folder / "agent.csr", "-CA", folder / "authority.crt", "-CAkey", folder / "authority.key",
          "-CAcreateserial", "-days", "2", "-out", folder / "agent.crt")
     server = Server(WORK / "mutual", arguments=["--https", "127.0.0.1:0", "--tls-client-ca", str(folder / "authority.crt")])
     text = json.dumps([{"message": "mutual"}])
