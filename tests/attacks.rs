@@ -393,3 +393,50 @@ fn slow_is_not_dead_and_dead_is_told() {
     });
     assert!(server.metric("inrush_connections{shard=\"0\"}") < 4.0);
 }
+
+/// A resource of a megabyte that two thousand series share: six kilobytes on the wire, two gigabytes if
+/// they were ever held as they stand in rows.
+#[test]
+fn a_resource_that_many_rows_share_is_stored_in_bounded_memory() {
+    let fixture = peer::start();
+    let field = |tag: u8, content: &[u8]| {
+        let mut bytes = vec![tag];
+        let mut length = content.len();
+        while length >= 0x80 {
+            bytes.push(u8::try_from(length & 0x7f).unwrap() | 0x80);
+            length >>= 7;
+        }
+        bytes.push(u8::try_from(length).unwrap());
+        bytes.extend_from_slice(content);
+        bytes
+    };
+    let pair = |name: &str, value: &[u8]| {
+        [field(0x0a, name.as_bytes()), field(0x12, &field(0x0a, value))].concat()
+    };
+    let mut points = Vec::new();
+    for index in 0..1900 {
+        let mut point = vec![0x19];
+        point.extend_from_slice(&1_700_000_000_000_000_000u64.to_le_bytes());
+        point.push(0x21);
+        point.extend_from_slice(&1f64.to_le_bytes());
+        point.extend(field(0x3a, &pair("index", index.to_string().as_bytes())));
+        points.extend(field(0x0a, &point));
+    }
+    let metric = [field(0x0a, b"shared"), field(0x2a, &points)].concat();
+    let resource = field(0x0a, &pair("large", &vec![b'r'; 1 << 20]));
+    let body = field(0x0a, &[field(0x0a, &resource), field(0x12, &field(0x12, &metric))].concat());
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    encoder.write_all(&body).unwrap();
+    let server = &fixture.server;
+    let fields = [("Content-Type", "application/x-protobuf"), ("Content-Encoding", "gzip")];
+    let reply = server.post("/v1/metrics", &fields, &encoder.finish().unwrap());
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    server.wait_until_stored();
+    assert_eq!(fixture.kept(), 1900.0);
+    assert_eq!(server.metric("inrush_quarantined_entries_total"), 0.0);
+    let text = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
+    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    let peak = line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024;
+    println!("{} MiB at most", peak / MIB);
+    assert!(peak < 1024 * MIB, "{} MiB", peak / MIB);
+}

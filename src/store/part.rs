@@ -23,6 +23,9 @@ use crate::batch::{Columns, Table};
 /// Bounds the memory of an open row group, and is what readers skip by statistics.
 const ROW_GROUP_ROWS_MAX: usize = 128 * 1024;
 const ROW_GROUP_SIZE_MAX: usize = 64 * 1024 * 1024;
+/// Rows between two looks at the size of a page: a value that many rows share is written with each of them
+/// once its dictionary is full, and a page is all in memory.
+const PAGE_LOOK_ROWS: usize = 64;
 /// Of dictionaries: beyond it a column turns to plain pages.
 const DICTIONARY_SIZE_MAX: usize = 1024 * 1024;
 
@@ -115,6 +118,7 @@ fn build_properties(table: Table) -> WriterProperties {
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS_MAX))
         .set_max_row_group_bytes(Some(ROW_GROUP_SIZE_MAX))
         .set_dictionary_page_size_limit(DICTIONARY_SIZE_MAX)
+        .set_write_batch_size(PAGE_LOOK_ROWS)
         .set_sorting_columns(Some(sorting.collect()));
     let nested = nested_columns(&schema);
     for leaf in leaves.columns() {
