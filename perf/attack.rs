@@ -22,8 +22,11 @@ use std::time::{Duration, Instant};
 
 use floods::{FLOODS, Step, start_of_session};
 
-/// What the sink takes of a flood: about as much as the server does before it ends it.
-const SINK_BYTES: usize = 64 * 1024;
+/// What the sink takes of a flood: as much as the server does, which reads on behind its last word so that
+/// the peer can hear it.
+const SINK_BYTES: usize = 2 * 1024 * 1024 + 64 * 1024;
+/// What there is to send.
+const FLOOD_BYTES: usize = 4 * 1024 * 1024;
 
 /// Posts until `stop`; nanoseconds of each reply.
 fn post(address: &str, key: &str, stop: &AtomicBool) -> Vec<u64> {
@@ -49,23 +52,25 @@ fn post(address: &str, key: &str, stop: &AtomicBool) -> Vec<u64> {
     nanos
 }
 
+/// All that a flood sends, made once: the sender's core is to be as idle as it can.
+fn bytes_of(step: Step, key: &str) -> Vec<u8> {
+    let mut bytes = start_of_session();
+    let mut round = 0;
+    while bytes.len() < FLOOD_BYTES {
+        step(&mut bytes, round, key);
+        round += 1;
+    }
+    bytes
+}
+
 /// One connection, flooded until it is ended.
-fn flood(address: &str, key: &str, step: Step) {
+fn flood(address: &str, bytes: &[u8]) {
     let Ok(mut stream) = TcpStream::connect(address) else { return };
     let _ = stream.set_write_timeout(Some(Duration::from_secs(1)));
     let _ = stream.set_read_timeout(Some(Duration::from_secs(1)));
-    let mut bytes = start_of_session();
-    for round in 0..100_000 {
-        step(&mut bytes, round, key);
-        if bytes.len() > 16 * 1024 {
-            if stream.write_all(&bytes).is_err() {
-                break;
-            }
-            bytes.clear();
-        }
-    }
+    let _ = stream.write_all(bytes);
     let _ = stream.shutdown(std::net::Shutdown::Write);
-    let _ = stream.read_to_end(&mut bytes);
+    let _ = stream.read_to_end(&mut Vec::new());
 }
 
 fn sink(listener: &TcpListener) {
@@ -89,6 +94,7 @@ fn main() {
     let seconds = value("--seconds").map_or(3, |text| text.parse().unwrap());
     let rate: u64 = value("--rate").map_or(50, |text| text.parse().unwrap());
     let (_, _, step) = FLOODS.into_iter().find(|flood| flood.1 == label).expect("a known flood");
+    let bytes = bytes_of(step, &key);
     let mut target = address.clone();
     if arguments.iter().any(|argument| argument == "--sink") {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -101,7 +107,7 @@ fn main() {
         let attacker = scope.spawn(|| {
             while !stop.load(Ordering::Relaxed) {
                 let started = Instant::now();
-                flood(&target, &key, step);
+                flood(&target, &bytes);
                 floods.fetch_add(1, Ordering::Relaxed);
                 let pause = Duration::from_micros(1_000_000 / rate);
                 std::thread::sleep(pause.saturating_sub(started.elapsed()));

@@ -46,8 +46,9 @@ pub const HTTP2_STREAM_COUNT_MAX: u32 = 128;
 /// The same before the peer has read our settings: until then it need not keep to any limit, and a
 /// client that begins with all its threads at once means no harm.
 pub const HTTP2_STREAM_COUNT_UNTOLD: u32 = 1024;
-/// What a stream may send before anybody has looked at its head.
-pub const HTTP2_STREAM_WINDOW: u32 = 64 * 1024 - 1;
+/// What a stream may send before anybody has looked at its head: most calls, so that they need no word of
+/// ours in between. What nobody wants of it is thrown away as it comes.
+pub const HTTP2_STREAM_WINDOW: u32 = 256 * 1024 - 1;
 /// And once its body is wanted.
 pub const HTTP2_STREAM_WINDOW_MAX: u32 = 8 * 1024 * 1024;
 /// What all streams of a connection may send: it is given back when it comes, so this is what may be on

@@ -33,7 +33,9 @@ use crate::route::{self, Endpoint, RouteError, Unkept};
 const CUT_WINDOW: u32 = 256 * 1024;
 /// A health check names a service.
 const HEALTH_SIZE_MAX: usize = KIB;
-/// Memory of a body grows when less room than this is left: what a stream may send unasked.
+/// What a message's prefix may take at once; with its front it fits the class of 256 KiB.
+const MESSAGE_SIZE_AT_ONCE: usize = 248 * KIB;
+/// Memory of a body grows when less room than this is left.
 const GROW_AHEAD_SIZE: usize = 64 * KIB;
 
 /// Memory that replies and heads of all connections of a shard use in turn.
@@ -902,6 +904,11 @@ impl Collected {
                 let content = reader.read_prefix(bytes).map_err(Cause::Grpc)?;
                 if let (Some(prefix), false) = (reader.prefix(), had_prefix) {
                     apply_prefix(prefix, reader.uncoded(), &mut self.state.admission)?;
+                    // In one step what most messages need; beyond it memory follows what comes.
+                    let size = prefix.length.min(MESSAGE_SIZE_AT_ONCE);
+                    if !self.is_parked {
+                        let _ = self.state.grow(size, context.pool);
+                    }
                 }
                 reader.note_content(content.len()).map_err(Cause::Grpc)?;
                 if ends {

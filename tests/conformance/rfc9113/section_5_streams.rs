@@ -112,7 +112,9 @@ fn the_connection_window_comes_back_whatever_became_of_the_bytes() {
 
 #[test]
 fn a_stream_window_must_be_kept() {
-    let wire = Wire::new().post(1).data(1, false, &[0; 60_000]).data(1, false, &[0; 6_000]);
+    let within = (0..4).fold(Wire::new().post(1), |wire, _| wire.data(1, false, &[0; 60_000]));
+    assert_eq!(feed_whole(&within).resets(), []);
+    let wire = within.data(1, false, &[0; 25_000]);
     let answer = feed_whole(&wire);
     assert_eq!(answer.resets(), [(1, ErrorCode::FlowControl.number())]);
     assert_eq!(answer.seen.last(), Some(&Seen::Reset { stream: 1 }));
