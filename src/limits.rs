@@ -41,11 +41,10 @@ pub const HTTP2_CONTINUATION_MAX: u32 = 256;
 pub const HTTP2_FRAME_SIZE_MAX: u32 = 64 * 1024;
 /// Entries of one SETTINGS frame.
 pub const HTTP2_SETTING_COUNT_MAX: usize = 32;
-/// Requests of one connection in work (RFC 9113, section 5.1.2, asks for 100 at least).
-pub const HTTP2_STREAM_COUNT_MAX: u32 = 128;
-/// The same before the peer has read our settings: until then it need not keep to any limit, and a
-/// client that begins with all its threads at once means no harm.
-pub const HTTP2_STREAM_COUNT_UNTOLD: u32 = 1024;
+/// Requests of one connection in work (RFC 9113, section 5.1.2, asks for 100 at least). Not more: clients of
+/// `h2` end a connection on which more than some hundred small DATA frames come at once, and one commit may
+/// answer all.
+pub const HTTP2_STREAM_COUNT_MAX: u32 = 100;
 /// What a stream may send before anybody has looked at its head: most calls, so that they need no word of
 /// ours in between. What nobody wants of it is thrown away as it comes.
 pub const HTTP2_STREAM_WINDOW: u32 = 256 * 1024 - 1;

@@ -152,10 +152,19 @@ fn send(http: &str, tags: &Arc<AtomicU64>, fates: &Fates, streams: usize, most: 
                 tokio::spawn(async move {
                     for _ in 0..most {
                         // Nothing is sent any more where this fails.
-                        let Ok(sender) = sender.clone().ready().await else { return };
+                        let Ok(ready) = sender.clone().ready().await else { return };
                         let tag = tags.fetch_add(1, Ordering::Relaxed);
                         fates.lock().unwrap().insert(tag, Fate::Unknown);
-                        match send_tag(sender, &http, tag).await {
+                        let mut result = send_tag(ready, &http, tag).await;
+                        // Begun before our settings were read. What is refused so was not looked at, and
+                        // is sent again, as clients of gRPC do by themselves (RFC 9113, section 8.7).
+                        while result.as_ref().is_err_and(|error| {
+                            error.is_reset() && error.reason() == Some(h2::Reason::REFUSED_STREAM)
+                        }) {
+                            let Ok(ready) = sender.clone().ready().await else { break };
+                            result = send_tag(ready, &http, tag).await;
+                        }
+                        match result {
                             Ok(fate) => fates.lock().unwrap().insert(tag, fate),
                             // Of a stream behind the last one that GOAWAY names.
                             Err(error) if error.is_go_away() && error.is_remote() => {

@@ -22,7 +22,7 @@ use crate::counters::Abuse;
 use crate::limits::{
     HEADER_BLOCK_SIZE_MAX, HEADER_LIST_SIZE_MAX, HTTP2_CONNECTION_WINDOW, HTTP2_CONTINUATION_MAX,
     HTTP2_FRAME_SIZE_MAX, HTTP2_SETTING_COUNT_MAX, HTTP2_SMALL_DATA_SIZE, HTTP2_STREAM_COUNT_MAX,
-    HTTP2_STREAM_COUNT_UNTOLD, HTTP2_STREAM_WINDOW,
+    HTTP2_STREAM_WINDOW,
 };
 
 /// The window that both sides start from (section 6.9.2).
@@ -568,10 +568,9 @@ impl Session {
             self.note_ended_early(id, i64::from(HTTP2_STREAM_WINDOW));
             return Ok(None);
         }
-        // A peer that has not read our settings yet goes by no limit at all.
-        let count_max =
-            if self.is_acknowledged { HTTP2_STREAM_COUNT_MAX } else { HTTP2_STREAM_COUNT_UNTOLD };
-        if self.streams.len() + self.orphans >= crate::limits::size(u64::from(count_max)) {
+        if self.streams.len() + self.orphans
+            >= crate::limits::size(u64::from(HTTP2_STREAM_COUNT_MAX))
+        {
             return self.refuse_stream(id, out, now_nanos).map(|()| None);
         }
         self.last_served = id;
