@@ -175,6 +175,10 @@ fn a_connection_full_of_small_bombs_has_its_share_of_a_turn_and_no_more() {
 /// Heads that never end hold memory without a key. Those who hold most go; nobody else notices.
 #[test]
 fn half_heads_do_not_fill_the_memory() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    setrlimit(Resource::Nofile, limit).unwrap();
     let fixture = peer::start();
     let server = &fixture.server;
     let before = resident_bytes(server);
@@ -183,7 +187,8 @@ fn half_heads_do_not_fill_the_memory() {
     frame(&mut bytes, Kind::Headers, 0, 1, &[0; 60_000]);
     frame(&mut bytes, Kind::Continuation, 0, 1, &[0; 60_000]);
     frame(&mut bytes, Kind::Continuation, 0, 1, &[0; 30_000]);
-    let open: Vec<_> = (0..700)
+    // 300 MB as sent, and more as it would be held.
+    let open: Vec<_> = (0..2000)
         .map(|_| {
             let mut stream = TcpStream::connect(&server.http).unwrap();
             // Those who went before may make room for others at any time.
@@ -196,8 +201,9 @@ fn half_heads_do_not_fill_the_memory() {
     let shard = "inrush_connections_evicted_total{shard=\"0\"}";
     let evicted = server.metric(shard);
     println!("{} MiB more, {evicted} evicted", grown / MIB);
-    assert!(grown < 110 * MIB, "{} MiB for 105 MB of half heads", grown / MIB);
-    assert!(evicted > 100.0);
+    // What may wait is 64 MiB; the rest is what the allocator has not given back, and the neighbour's rows.
+    assert!(grown < 200 * MIB, "{} MiB for 300 MB of half heads", grown / MIB);
+    assert!(evicted > 1000.0, "{evicted} evicted");
     assert!(neighbour.stop() < Duration::from_secs(2));
     drop(open);
 }

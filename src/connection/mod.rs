@@ -642,7 +642,7 @@ impl Connection {
         let tls = self.tls.as_ref().map_or(0, |tls| tls.partial_size());
         // What is being sent is as large as what is sealed behind it, at most.
         let sending = if self.is_sending { self.sending_size } else { 0 };
-        self.stash.len() + self.unsent() + sending + tls + held
+        self.stash.capacity() + self.unsent() + sending + tls + held
     }
 
     /// Closed for holding more than others while a shard's memory runs out.
