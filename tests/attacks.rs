@@ -213,10 +213,12 @@ fn half_heads_do_not_fill_the_memory() {
 fn replies_that_nobody_reads_do_not_fill_the_memory() {
     let fixture = peer::start();
     let server = &fixture.server;
-    let before = resident_bytes(server);
     let neighbour = Neighbour::start(server);
+    std::thread::sleep(Duration::from_secs(2));
+    let before = resident_bytes(server);
     let ask = b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n".repeat(20_000);
-    let open: Vec<_> = (0..100)
+    // 1.2 GB of replies.
+    let open: Vec<_> = (0..400)
         .map(|_| {
             let mut stream = TcpStream::connect(&server.http).unwrap();
             stream.set_write_timeout(Some(Duration::from_millis(20))).unwrap();
@@ -225,7 +227,9 @@ fn replies_that_nobody_reads_do_not_fill_the_memory() {
         })
         .collect();
     let grown = resident_bytes(server).saturating_sub(before);
-    assert!(grown < 64 * MIB, "{} MiB more", grown / MIB);
+    println!("{} MiB before, {} MiB more", before / MIB, grown / MIB);
+    // As above: 64 MiB may wait, the rest is the allocator's.
+    assert!(grown < 160 * MIB, "{} MiB for 400 who read nothing", grown / MIB);
     assert!(neighbour.stop() < Duration::from_secs(2));
     drop(open);
 }
