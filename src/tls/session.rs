@@ -29,8 +29,11 @@ pub enum Opened<'a> {
     Ended,
 }
 
-/// A record's header and the most that a cipher adds to a record (RFC 8446, section 5.2).
-const RECORD_OVERHEAD: usize = 5 + 256;
+/// Type, version, length (RFC 8446, section 5.1).
+const RECORD_HEADER_SIZE: usize = 5;
+/// The most that a cipher adds to a record (RFC 8446, section 5.2).
+const RECORD_EXPANSION_MAX: usize = 256;
+const RECORD_OVERHEAD: usize = RECORD_HEADER_SIZE + RECORD_EXPANSION_MAX;
 const RECORD_SIZE_MAX: usize = 16 * KIB;
 
 pub struct Session {
@@ -125,9 +128,61 @@ impl Session {
         take: &mut dyn FnMut(Opened<'_>),
     ) -> Result<(), TlsFault> {
         self.is_untouched &= bytes.is_empty();
+        let mut bytes = bytes;
         work.clear();
+        // Bulk: a record is hardly ever cut where the receive buffers are. The one that was begun is
+        // completed and opened where it lies.
+        match self.missing(&[]) {
+            Some(missing) if missing > bytes.len() => {
+                self.partial.extend_from_slice(bytes);
+                return Ok(());
+            }
+            Some(missing) if missing > 0 => {
+                let (end, behind) = bytes.split_at(missing);
+                let mut record = std::mem::take(&mut self.partial);
+                record.extend_from_slice(end);
+                let used = self.open(&mut record, take)?;
+                // All of it, but for a part of a handshake message, which waits for its other parts.
+                record.drain(..used);
+                self.partial = record;
+                bytes = behind;
+                if self.partial.is_empty()
+                    && let Some(size) = self.missing(bytes).filter(|&size| size > bytes.len())
+                {
+                    self.partial.reserve(size);
+                    self.partial.extend_from_slice(bytes);
+                    return Ok(());
+                }
+            }
+            _ => {}
+        }
         work.extend_from_slice(&self.partial);
         work.extend_from_slice(bytes);
+        let used = self.open(work, take)?;
+        self.keep_rest(&work[used..]);
+        Ok(())
+    }
+
+    /// How many bytes the record lacks that `partial`, or else `bytes`, begins with. Nothing while the
+    /// handshake lasts, or where the library has to look: no whole header, or none of a record that may
+    /// come (RFC 8446, section 5.1).
+    fn missing(&self, bytes: &[u8]) -> Option<usize> {
+        let begun = if self.partial.is_empty() { bytes } else { &self.partial };
+        let (&[kind, 3, _, high, low], _) = begun.split_first_chunk()? else { return None };
+        let length = usize::from(u16::from_be_bytes([high, low]));
+        let may_come = matches!(kind, 20..=23) && length <= RECORD_SIZE_MAX + RECORD_EXPANSION_MAX;
+        if self.was_handshaking || self.peer_ended || !may_come {
+            return None;
+        }
+        Some((RECORD_HEADER_SIZE + length).saturating_sub(self.partial.len()))
+    }
+
+    /// Opens the whole records that `records` begins with and answers how many bytes those are.
+    fn open(
+        &mut self,
+        records: &mut [u8],
+        take: &mut dyn FnMut(Opened<'_>),
+    ) -> Result<usize, TlsFault> {
         let mut start = 0;
         loop {
             if self.was_handshaking && !self.inner.is_handshaking() {
@@ -135,7 +190,7 @@ impl Session {
                 take(Opened::Begun { alpn: self.alpn(), is_resumed: self.is_resumed() });
             }
             let UnbufferedStatus { discard, state } =
-                self.inner.process_tls_records(&mut work[start..]);
+                self.inner.process_tls_records(&mut records[start..]);
             match state {
                 // In one breath with the end of the handshake: told first, then read.
                 Ok(ConnectionState::ReadTraffic(_)) if self.was_handshaking => {}
@@ -166,17 +221,16 @@ impl Session {
                     break;
                 }
                 Ok(_) => {
-                    return Err(self.fail(TlsFault::Malformed, &mut work[start + discard..]));
+                    return Err(self.fail(TlsFault::Malformed, &mut records[start + discard..]));
                 }
                 Err(error) => {
                     let fault = TlsFault::of(&error);
-                    return Err(self.fail(fault, &mut work[start + discard..]));
+                    return Err(self.fail(fault, &mut records[start + discard..]));
                 }
             }
             start += discard;
         }
-        self.keep_rest(&work[start..]);
-        Ok(())
+        Ok(start)
     }
 
     /// What is left has memory only while there is something: most connections are idle.

@@ -220,6 +220,30 @@ fn large_replies_are_many_records() {
     }
 }
 
+/// Records end where the pieces do not; a change of keys stands between them, and the end behind them.
+#[test]
+fn bulk_comes_through_in_pieces_of_any_size() {
+    let world = world();
+    let bulk: Vec<u8> = (0..150_000u32).map(|i| (i % 251).to_le_bytes()[0]).collect();
+    for version in VERSIONS {
+        for size in [1, 2, 4, 5, 6, 100, 4096, 16_384, 16_389, 16_406, 16_640, 40_000, 1 << 20] {
+            let mut pair = Pair::new(&Arc::new(world.client(version, &[], None)), &world.acceptor);
+            pair.cuts = Box::new(move |length| {
+                (size..length).step_by(size).chain(std::iter::once(length)).collect()
+            });
+            pair.request(&bulk);
+            assert!(pair.told.plain == bulk, "pieces of {size}");
+            assert_eq!(pair.session.partial_size(), 0, "nothing is kept behind whole records");
+            let _ = pair.client.refresh_traffic_keys();
+            pair.client.writer().write_all(&bulk).unwrap();
+            pair.client.send_close_notify();
+            pair.settle();
+            assert!(pair.told.plain == bulk.repeat(2), "pieces of {size}");
+            assert!(pair.told.has_ended && pair.told.fault.is_none());
+        }
+    }
+}
+
 #[test]
 fn nothing_is_sealed_before_the_handshake_is_done() {
     let world = world();
