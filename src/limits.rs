@@ -208,6 +208,9 @@ pub const LINGER_SIZE_MAX: usize = 2 * MIB;
 /// Bytes of bodies, as sent and decoded, that one connection may have a shard look at in a turn when others
 /// wait: about 3 ms, and the body that passes it.
 pub const TURN_WORK_MAX: u64 = LARGE_BODY as u64 / 2;
+/// The same while the journal writes nothing: the device works on these bodies while the shard looks at the
+/// next ones. Many bodies of one HTTP/2 connection end together, as their frames take turns.
+pub const COMMIT_WORK: u64 = LARGE_BODY as u64 / 8;
 /// What all connections of a shard may have waiting: heads and records that are not whole, bodies that wait
 /// for memory, replies that nobody reads. Above it those who hold most are closed; above half of it bodies
 /// no longer wait.

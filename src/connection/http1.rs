@@ -15,7 +15,7 @@ use crate::ingest::{Admission, Taken};
 use crate::journal::format::ENTRY_HEADER_SIZE;
 use crate::limits::{
     BODY_BUDGET_TIMEOUT, BODY_RATE_WINDOW, BODY_SIZE_MAX, HEAD_TIMEOUT, IDLE_TIMEOUT, IDLE_TRIM,
-    KIB, LINGER_SIZE_MAX, LINGER_TIMEOUT, SEND_TIMEOUT, TLS_HANDSHAKE_TIMEOUT, TURN_WORK_MAX, size,
+    KIB, LINGER_SIZE_MAX, LINGER_TIMEOUT, SEND_TIMEOUT, TLS_HANDSHAKE_TIMEOUT, size,
 };
 use crate::outcome::{Cause, RequestEcho, render};
 use crate::ring::clock::Now;
@@ -29,9 +29,9 @@ impl Connection {
     /// Uses as many of `bytes` as it can now and answers how many.
     pub(super) fn consume(&mut self, bytes: &[u8], context: &mut Context<'_>) -> usize {
         let mut used = 0;
-        let work = context.ingest.work;
+        let work = context.ingest.work();
         while used < bytes.len() {
-            if context.ingest.work != work && context.ingest.work > TURN_WORK_MAX {
+            if context.ingest.work() != work && context.ingest.has_worked_enough() {
                 self.yields = true;
                 *context.is_busy = true;
                 break;

@@ -191,12 +191,12 @@ impl Http2 {
         let now = context.now.monotonic_nanos;
         let mut fields = std::mem::take(&mut context.http2.fields);
         let mut used = 0;
-        let work = context.ingest.work;
+        let work = context.ingest.work();
         self.is_partial = false;
         // A peer that reads no replies is not read either, and one that brings much work has its share.
         while !self.has_ended
             && wire.out.len() <= REPLIES_SIZE_MAX
-            && (context.ingest.work == work || context.ingest.work <= TURN_WORK_MAX)
+            && (context.ingest.work() == work || !context.ingest.has_worked_enough())
         {
             let rest = &bytes[used..];
             match self.session.step(rest, &mut fields, wire.out, now) {
@@ -675,7 +675,7 @@ impl Http2 {
     fn retry_collected(&mut self, place: usize, wire: &mut Wire<'_>, context: &mut Context<'_>) {
         let stream = &mut self.streams[place];
         let Body::Collected(collected) = &mut stream.body else { return };
-        if context.ingest.work > TURN_WORK_MAX || !collected.unpark(context) {
+        if context.ingest.work() > TURN_WORK_MAX || !collected.unpark(context) {
             return;
         }
         stream.since_nanos = context.now.monotonic_nanos;

@@ -494,6 +494,12 @@ impl Connection {
             (Receiving::Multishot(_), ReceiveStep::Small { .. })
             | (Receiving::Single(_), ReceiveStep::Small { .. })
             | (Receiving::Into(_), ReceiveStep::Into { .. }) => ReceiveStep::Nothing,
+            // The rest of this turn's work comes in the next one: what comes meanwhile waits behind it.
+            (Receiving::Multishot(_) | Receiving::Single(_), ReceiveStep::Nothing)
+                if self.yields && self.stash.len() <= limits::WAITING_SIZE_FREE =>
+            {
+                ReceiveStep::Nothing
+            }
             // A body in place is worth a cancelled multishot only if it is large.
             (
                 Receiving::Multishot(operation)

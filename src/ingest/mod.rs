@@ -32,8 +32,8 @@ use crate::journal::format::{
 };
 use crate::journal::write::{AppendError, Ticket, Writer};
 use crate::limits::{
-    self, BLOCK_SIZE_MAX, LARGE_BODY, LARGE_DELIVERY, PACKED_ENTRY_SIZE_MAX, UNCUT_CODED_SIZE_MAX,
-    size,
+    self, BLOCK_SIZE_MAX, COMMIT_WORK, LARGE_BODY, LARGE_DELIVERY, PACKED_ENTRY_SIZE_MAX,
+    TURN_WORK_MAX, UNCUT_CODED_SIZE_MAX, size,
 };
 use crate::outcome::Cause;
 use crate::route::{self, Endpoint};
@@ -119,7 +119,7 @@ pub struct Ingest {
     /// Where this shard stands, for routes that have no key on this listener.
     pub is_draining: bool,
     /// Bytes of bodies, as sent and decoded, that were looked at in this turn.
-    pub work: u64,
+    work: u64,
 }
 
 impl Ingest {
@@ -142,6 +142,21 @@ impl Ingest {
             is_draining: false,
             work: 0,
         }
+    }
+
+    /// A turn of the shard begins.
+    pub const fn begin_turn(&mut self) {
+        self.work = 0;
+    }
+
+    /// Bytes of bodies, as sent and decoded, that were looked at in this turn.
+    pub const fn work(&self) -> u64 {
+        self.work
+    }
+
+    /// Whether a connection that brought some of this turn's work leaves the rest for the next one.
+    pub const fn has_worked_enough(&self) -> bool {
+        self.work > TURN_WORK_MAX || self.work > COMMIT_WORK && self.writer.may_begin()
     }
 
     /// From a complete head to the decision whether its body is wanted. `Err` holds the answer, be it

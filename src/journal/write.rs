@@ -224,6 +224,11 @@ impl Writer {
         }
     }
 
+    /// Something collects that the next [`Writer::poll_commit`] can write.
+    pub const fn may_begin(&self) -> bool {
+        self.in_flight.is_none() && self.collecting.entry_count() > 0
+    }
+
     /// Takes segments that the `segments` thread has made ready.
     pub fn handle_mailbox(&mut self) {
         while let Some(ready) = self.mailbox.try_receive() {

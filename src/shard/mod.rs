@@ -218,7 +218,7 @@ impl<R: Ring> Shard<R> {
         self.arm_listeners(now);
         let wait = if std::mem::take(&mut self.is_busy) { Some(0) } else { self.wait_nanos(now) };
         self.blocks_left = crate::limits::BLOCKS_A_TURN;
-        self.ingest.work = 0;
+        self.ingest.begin_turn();
         self.handshakes_left = crate::limits::TLS_HANDSHAKES_A_TURN;
         self.ring.turn(wait)?;
         let now = self.clock.now();
