@@ -136,6 +136,29 @@ fn one_commit_covers_everything_that_came_while_the_one_before_it_ran() {
     assert_eq!(commits - before, 2);
 }
 
+/// What one connection brings at once is committed in parts: the device writes while the shard looks at the rest.
+#[test]
+fn a_commit_begins_before_all_that_came_at_once_is_looked_at() {
+    let mut simulation = Simulation::new();
+    let socket = simulation.world.connect();
+    let body = format!("[{{\"message\":\"{}\"}}]", "x".repeat(300_000));
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    std::io::Write::write_all(&mut encoder, body.as_bytes()).unwrap();
+    let body = encoder.finish().unwrap();
+    let mut request = format!(
+        "POST /json/logs HTTP/1.1\r\nHost: x\r\napikey: {KEY}\r\nContent-Encoding: gzip\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    )
+    .into_bytes();
+    request.extend_from_slice(&body);
+    assert!(request.len() * 6 < crate::limits::RECEIVE_BUFFER_SIZE, "all in one piece");
+    simulation.world.peer_sends(socket, &request.repeat(6));
+    simulation.turns(20);
+    assert_eq!(simulation.replies(socket).matches("HTTP/1.1 200 OK").count(), 6);
+    let commits = simulation.shard.counters.commits.buckets.iter().map(|b| b.value()).sum::<u64>();
+    assert!((2..6).contains(&commits), "{commits} commits");
+}
+
 #[test]
 fn short_and_interrupted_writes_go_on() {
     let mut simulation = Simulation::new();
