@@ -496,7 +496,9 @@ impl Connection {
             | (Receiving::Into(_), ReceiveStep::Into { .. }) => ReceiveStep::Nothing,
             // The rest of this turn's work comes in the next one: what comes meanwhile waits behind it.
             (Receiving::Multishot(_) | Receiving::Single(_), ReceiveStep::Nothing)
-                if self.yields && self.stash.len() <= limits::WAITING_SIZE_FREE =>
+                if self.yields
+                    && !self.is_closing
+                    && self.stash.len() <= limits::WAITING_SIZE_FREE =>
             {
                 ReceiveStep::Nothing
             }
