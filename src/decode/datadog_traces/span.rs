@@ -116,11 +116,12 @@ impl<'a> RawSpan<'a> {
         let mut referred = 0;
         for _ in 0..body.map()? {
             let key = text(body, form)?;
-            let value = text(body, form)?;
-            referred += key.len() + value.len();
+            let mut value = *body;
+            let value_size = text_size(body, form)?;
+            referred += key.len() + value_size;
             if matches!(key, b"_dd.span_links" | b"events") {
                 // JSON, which becomes links and events: no more of them than braces.
-                let braces = memchr::memchr_iter(b'{', value).count();
+                let braces = memchr::memchr_iter(b'{', text(&mut value, form)?).count();
                 self.weight += limits::EVENT_WEIGHT * braces as u64;
             }
         }
@@ -141,7 +142,7 @@ impl<'a> RawSpan<'a> {
         let mut referred = 0;
         for _ in 0..body.map()? {
             // Java's tracer has text for a key here, where all others have a reference.
-            referred += text(body, form)?.len();
+            referred += text_size(body, form)?;
             if !body.take_nil() {
                 body.number()?;
             }
@@ -399,6 +400,21 @@ fn text<'a>(body: &mut Reader<'a>, form: Form<'a>) -> Result<&'a [u8], ReadError
         let start = limits::size(u64::from(start));
         payload.get(start..start + limits::size(u64::from(size)))
     });
+    found.ok_or_else(|| at.fault(Fault::DatadogTextPastEnd))
+}
+
+/// The size of a text that nobody looks at: what v0.5 refers to is not fetched.
+#[inline]
+fn text_size<'a>(body: &mut Reader<'a>, form: Form<'a>) -> Result<usize, ReadError> {
+    let Form::Array { texts, .. } = form else {
+        return super::optional_text(body).map(<[u8]>::len);
+    };
+    let at = *body;
+    let Some(place) = body.reference()? else {
+        return super::optional_text(body).map(<[u8]>::len);
+    };
+    let place = usize::try_from(place).unwrap_or(usize::MAX);
+    let found = texts.get(place).map(|&(_, size)| limits::size(u64::from(size)));
     found.ok_or_else(|| at.fault(Fault::DatadogTextPastEnd))
 }
 
