@@ -5,6 +5,7 @@ import contextlib
 import ctypes
 import os
 import pathlib
+import random
 import signal
 import socket
 import subprocess
@@ -108,10 +109,19 @@ signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
 
 def free_port():
-    """Free a moment ago, for those who cannot be told to choose one and say which."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
+    """Free a moment ago, for those who cannot be told to choose one and say which.
+
+    Below the ports that the kernel gives to connections and to listeners on port 0: scenarios run side by
+    side, and one of theirs would take it before it is listened on, or while its server is down."""
+    lowest = int(pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    while True:
+        port = random.randrange(lowest // 2, lowest)
+        with socket.socket() as listener:
+            try:
+                listener.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                continue
 
 
 # --- the server ----------------------------------------------------------------------------------
