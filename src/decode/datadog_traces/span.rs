@@ -393,29 +393,41 @@ impl<'a> TypedMembers<'a> {
 #[inline]
 fn text<'a>(body: &mut Reader<'a>, form: Form<'a>) -> Result<&'a [u8], ReadError> {
     let Form::Array { payload, texts } = form else { return super::optional_text(body) };
-    let at = *body;
-    let Some(place) = body.reference()? else { return super::optional_text(body) };
-    let place = usize::try_from(place).unwrap_or(usize::MAX);
-    let found = texts.get(place).and_then(|&(start, size)| {
-        let start = limits::size(u64::from(start));
-        payload.get(start..start + limits::size(u64::from(size)))
-    });
-    found.ok_or_else(|| at.fault(Fault::DatadogTextPastEnd))
+    let Some((start, size)) = referred(body, texts)? else { return super::optional_text(body) };
+    Ok(payload.get(start..start + size).unwrap_or_default())
 }
 
 /// The size of a text that nobody looks at: what v0.5 refers to is not fetched.
 #[inline]
-fn text_size<'a>(body: &mut Reader<'a>, form: Form<'a>) -> Result<usize, ReadError> {
-    let Form::Array { texts, .. } = form else {
-        return super::optional_text(body).map(<[u8]>::len);
+fn text_size(body: &mut Reader<'_>, form: Form<'_>) -> Result<usize, ReadError> {
+    if let Form::Array { texts, .. } = form
+        && let Some((_, size)) = referred(body, texts)?
+    {
+        return Ok(size);
+    }
+    super::optional_text(body).map(<[u8]>::len)
+}
+
+/// Where the text that a reference stands for begins in the payload, and its size. `None`: no reference comes next.
+#[inline]
+fn referred(
+    body: &mut Reader<'_>,
+    texts: &[(u32, u32)],
+) -> Result<Option<(usize, usize)>, ReadError> {
+    let at = body.place();
+    let place = match body.take_small() {
+        Some(place) => place,
+        None => match body.reference()? {
+            Some(place) => usize::try_from(place).unwrap_or(usize::MAX),
+            None => return Ok(None),
+        },
     };
-    let at = *body;
-    let Some(place) = body.reference()? else {
-        return super::optional_text(body).map(<[u8]>::len);
-    };
-    let place = usize::try_from(place).unwrap_or(usize::MAX);
-    let found = texts.get(place).map(|&(_, size)| limits::size(u64::from(size)));
-    found.ok_or_else(|| at.fault(Fault::DatadogTextPastEnd))
+    match texts.get(place) {
+        Some(&(start, size)) => {
+            Ok(Some((limits::size(u64::from(start)), limits::size(u64::from(size)))))
+        }
+        None => Err(ReadError { fault: Fault::DatadogTextPastEnd, at }),
+    }
 }
 
 #[inline]

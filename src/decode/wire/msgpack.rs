@@ -197,25 +197,47 @@ impl<'a> Reader<'a> {
     /// 64 bits: a negative number is the same bits seen as signed.
     #[inline]
     pub fn unsigned(&mut self) -> Answer<u64> {
+        if let Some(bits) = self.take_wide(0xcf) {
+            return Ok(bits);
+        }
         self.int().map(|(bits, _)| bits)
     }
 
-    /// An integer, if one comes next. A reference is one of three forms nearly always.
+    /// An integer below 65,536 in one of its three usual forms, if one comes next: a reference nearly always is.
     #[inline]
-    pub fn reference(&mut self) -> Answer<Option<u64>> {
-        let (number, size) = match self.first()? {
-            first @ 0x00..=0x7f => (u64::from(first), 1),
-            0xcc => (self.operand::<1>()?, 2),
-            0xcd => (self.operand::<2>()?, 3),
-            0xe0..=0xff | 0xce..=0xd3 => return self.unsigned().map(Some),
-            _ => return Ok(None),
+    pub fn take_small(&mut self) -> Option<usize> {
+        let (number, size) = match *self.payload.get(self.place..)? {
+            [first @ 0x00..=0x7f, ..] => (usize::from(first), 1),
+            [0xcc, number, ..] => (usize::from(number), 2),
+            [0xcd, high, low, ..] => (usize::from(u16::from_be_bytes([high, low])), 3),
+            _ => return None,
         };
         self.place += size;
-        Ok(Some(number))
+        Some(number)
+    }
+
+    /// An integer, if one comes next.
+    pub fn reference(&mut self) -> Answer<Option<u64>> {
+        match self.kind()? {
+            Kind::Int => self.unsigned().map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// The eight bytes behind this family's byte, if both come next: what ids and times nearly always are.
+    #[inline]
+    fn take_wide(&mut self, family: u8) -> Option<u64> {
+        let (&first, bits) = self.payload.get(self.place..)?.first_chunk::<9>()?.split_first()?;
+        let bits = <[u8; 8]>::try_from(bits).ok().filter(|_| first == family)?;
+        self.place += 9;
+        Some(u64::from_be_bytes(bits))
     }
 
     #[inline]
     pub fn signed(&mut self) -> Answer<i64> {
+        if let Some(bits) = self.take_wide(0xd3) {
+            return Ok(bits.cast_signed());
+        }
         let at = self.place;
         match self.int()? {
             (bits, false) if bits > i64::MAX.cast_unsigned() => {
