@@ -3,6 +3,7 @@
 import pathlib
 import runpy
 
+import support  # noqa: F401  Named after this scenario, before the other one runs: the folder is its own.
 from support_debian import use_next
 
 use_next("victoria-metrics", "vmagent")
