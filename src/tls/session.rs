@@ -108,10 +108,10 @@ impl Session {
         true
     }
 
-    /// Bytes that wait for the rest of their record, or for their turn.
+    /// Memory of what waits for the rest of its record, or for its turn.
     #[must_use]
     pub const fn partial_size(&self) -> usize {
-        self.partial.len()
+        self.partial.capacity()
     }
 
     /// Opens the records that are whole now and hands on what they hold.
