@@ -32,7 +32,7 @@ use crate::envelope::{Envelope, FieldId, RequestFields, Route};
 use crate::limits;
 use ids::HighHalves;
 use mapping::Said;
-use span::{Form, RawSpan};
+use span::{Dictionary, Form, RawSpan};
 use written::Written;
 
 /// Reused from body to body.
@@ -147,7 +147,7 @@ pub fn decode<S: RecordSink>(
                 return Err(body.fault(Fault::DatadogBodyLengthWrong).into());
             }
             read_texts(&mut body, texts)?;
-            walk.form = Form::Array { payload, texts };
+            walk.form = Form::Array(Dictionary { payload, texts });
             let result = walk.v05(body, count, &common);
             texts.clear();
             texts.shrink_to(TEXT_COUNT_KEPT);
@@ -446,8 +446,13 @@ impl<'a, S: RecordSink> Walk<'a, '_, S> {
     }
 }
 
+#[inline(always)]
 fn optional_text<'a>(body: &mut Reader<'a>) -> Result<&'a [u8], ReadError> {
-    if body.take_nil() { Ok(&[]) } else { body.text() }
+    match body.take_short_text() {
+        Some(text) => Ok(text),
+        None if body.take_nil() => Ok(&[]),
+        None => body.long_text(),
+    }
 }
 
 /// A map of text to text, checked; where it stands is the answer.

@@ -10,8 +10,99 @@ use crate::limits;
 pub enum Form<'a> {
     /// v0.3, v0.4, v0.7: a map of names to fields.
     Map,
-    /// v0.5: twelve fields; texts are references into a dictionary that stands in `payload`.
-    Array { payload: &'a [u8], texts: &'a [(u32, u32)] },
+    /// v0.5: twelve fields; texts are references.
+    Array(Dictionary<'a>),
+}
+
+impl<'a> Form<'a> {
+    /// The next text; nil is none.
+    #[inline]
+    fn text(self, body: &mut Reader<'a>) -> Result<&'a [u8], ReadError> {
+        match self {
+            Self::Map => InPlace.text(body),
+            Self::Array(dictionary) => dictionary.text(body),
+        }
+    }
+}
+
+/// How the texts of a span are written.
+trait Texts<'a>: Copy {
+    /// Whether a text costs a byte or three in the body, whatever its length in columns.
+    const ARE_SHARED: bool;
+
+    /// The next text; nil is none.
+    fn text(self, body: &mut Reader<'a>) -> Result<&'a [u8], ReadError>;
+
+    /// The size of the next text, which nobody looks at.
+    fn size(self, body: &mut Reader<'a>) -> Result<usize, ReadError>;
+}
+
+/// Texts stand where they belong.
+#[derive(Clone, Copy)]
+struct InPlace;
+
+impl<'a> Texts<'a> for InPlace {
+    const ARE_SHARED: bool = false;
+
+    #[inline]
+    fn text(self, body: &mut Reader<'a>) -> Result<&'a [u8], ReadError> {
+        super::optional_text(body)
+    }
+
+    #[inline]
+    fn size(self, body: &mut Reader<'a>) -> Result<usize, ReadError> {
+        super::optional_text(body).map(<[u8]>::len)
+    }
+}
+
+/// Texts are references: where each begins in `payload`, and its size.
+#[derive(Clone, Copy)]
+pub struct Dictionary<'a> {
+    pub payload: &'a [u8],
+    pub texts: &'a [(u32, u32)],
+}
+
+impl<'a> Dictionary<'a> {
+    /// Where the next text begins in the payload, and its size.
+    #[inline(always)]
+    fn find(self, body: &mut Reader<'a>) -> Result<(usize, usize), ReadError> {
+        let mut ahead = *body;
+        let text = ahead.take_small().and_then(|place| self.texts.get(place));
+        let Some(&(start, size)) = text else { return self.find_unusual(body) };
+        *body = ahead;
+        Ok((limits::size(u64::from(start)), limits::size(u64::from(size))))
+    }
+
+    /// A wide reference, one past the end, or text in its place.
+    #[cold]
+    fn find_unusual(self, body: &mut Reader<'a>) -> Result<(usize, usize), ReadError> {
+        let at = body.place();
+        let Some(place) = body.reference()? else {
+            let text = super::optional_text(body)?;
+            return Ok((body.place() - text.len(), text.len()));
+        };
+        match usize::try_from(place).ok().and_then(|place| self.texts.get(place)) {
+            Some(&(start, size)) => {
+                Ok((limits::size(u64::from(start)), limits::size(u64::from(size))))
+            }
+            None => Err(ReadError { fault: Fault::DatadogTextPastEnd, at }),
+        }
+    }
+}
+
+impl<'a> Texts<'a> for Dictionary<'a> {
+    const ARE_SHARED: bool = true;
+
+    #[inline(always)]
+    fn text(self, body: &mut Reader<'a>) -> Result<&'a [u8], ReadError> {
+        let (start, size) = self.find(body)?;
+        Ok(self.payload.get(start..start + size).unwrap_or_default())
+    }
+
+    #[inline(always)]
+    fn size(self, body: &mut Reader<'a>) -> Result<usize, ReadError> {
+        self.find(body).map(|(_, size)| size)
+    }
 }
 
 /// Fields of a span. What has members is where it stands, checked.
@@ -38,33 +129,34 @@ pub struct RawSpan<'a> {
 
 impl<'a> RawSpan<'a> {
     /// The next span; none for a nil in its place. All that it holds is checked.
+    #[inline]
     pub fn read(body: &mut Reader<'a>, form: Form<'a>) -> Result<Option<Self>, DecodeError> {
         if body.take_nil() {
             return Ok(None);
         }
         match form {
-            Form::Map => Self::read_map(body, form).map(Some),
-            Form::Array { .. } => Self::read_array(body, form).map(Some),
+            Form::Map => Self::read_map(body).map(Some),
+            Form::Array(texts) => Self::read_array(body, texts).map(Some),
         }
     }
 
-    fn read_map(body: &mut Reader<'a>, form: Form<'a>) -> Result<Self, DecodeError> {
+    fn read_map(body: &mut Reader<'a>) -> Result<Self, DecodeError> {
         let mut span = Self::default();
         for _ in 0..body.map()? {
             let key = body.text()?;
             let read = match key {
-                b"service" => text(body, form).map(|text| span.service = text),
-                b"name" => text(body, form).map(|text| span.name = text),
-                b"resource" => text(body, form).map(|text| span.resource = text),
-                b"type" => text(body, form).map(|text| span.kind = text),
+                b"service" => InPlace.text(body).map(|text| span.service = text),
+                b"name" => InPlace.text(body).map(|text| span.name = text),
+                b"resource" => InPlace.text(body).map(|text| span.resource = text),
+                b"type" => InPlace.text(body).map(|text| span.kind = text),
                 b"trace_id" => unsigned(body).map(|id| span.trace_id = id),
                 b"span_id" => unsigned(body).map(|id| span.span_id = id),
                 b"parent_id" => unsigned(body).map(|id| span.parent_id = id),
                 b"start" => signed(body).map(|nanos| span.start = nanos),
                 b"duration" => signed(body).map(|nanos| span.duration = nanos),
                 b"error" => signed(body).map(|error| span.error = error),
-                b"meta" => span.read_meta(body, form),
-                b"metrics" => span.read_metrics(body, form),
+                b"meta" => span.read_meta(body, InPlace),
+                b"metrics" => span.read_metrics(body, InPlace),
                 b"meta_struct" => span.read_meta_struct(body),
                 b"span_links" => span.read_links(body),
                 b"span_events" => span.read_events(body),
@@ -76,7 +168,8 @@ impl<'a> RawSpan<'a> {
         Ok(span)
     }
 
-    fn read_array(body: &mut Reader<'a>, form: Form<'a>) -> Result<Self, DecodeError> {
+    #[inline]
+    fn read_array(body: &mut Reader<'a>, texts: Dictionary<'a>) -> Result<Self, DecodeError> {
         const FIELD_COUNT: usize = 12;
         let at = *body;
         if body.array()? != FIELD_COUNT {
@@ -86,9 +179,9 @@ impl<'a> RawSpan<'a> {
             move |error: ReadError| DecodeError::from(error).within(name, None)
         };
         let mut span = Self {
-            service: text(body, form).map_err(field("service"))?,
-            name: text(body, form).map_err(field("name"))?,
-            resource: text(body, form).map_err(field("resource"))?,
+            service: texts.text(body).map_err(field("service"))?,
+            name: texts.text(body).map_err(field("name"))?,
+            resource: texts.text(body).map_err(field("resource"))?,
             trace_id: unsigned(body).map_err(field("trace_id"))?,
             span_id: unsigned(body).map_err(field("span_id"))?,
             parent_id: unsigned(body).map_err(field("parent_id"))?,
@@ -97,9 +190,9 @@ impl<'a> RawSpan<'a> {
             error: signed(body).map_err(field("error"))?,
             ..Self::default()
         };
-        span.read_meta(body, form).map_err(field("meta"))?;
-        span.read_metrics(body, form).map_err(field("metrics"))?;
-        span.kind = text(body, form).map_err(field("type"))?;
+        span.read_meta(body, texts).map_err(field("meta"))?;
+        span.read_metrics(body, texts).map_err(field("metrics"))?;
+        span.kind = texts.text(body).map_err(field("type"))?;
         // Names are references, so they cost a byte here and their length in columns.
         let named = span.service.len() + span.name.len() + span.resource.len() + span.kind.len();
         span.weight += named as u64 / 8;
@@ -107,7 +200,11 @@ impl<'a> RawSpan<'a> {
     }
 
     #[inline]
-    fn read_meta(&mut self, body: &mut Reader<'a>, form: Form<'a>) -> Result<(), ReadError> {
+    fn read_meta<T: Texts<'a>>(
+        &mut self,
+        body: &mut Reader<'a>,
+        texts: T,
+    ) -> Result<(), ReadError> {
         if body.take_nil() {
             self.meta = None;
             return Ok(());
@@ -115,17 +212,17 @@ impl<'a> RawSpan<'a> {
         let map = *body;
         let mut referred = 0;
         for _ in 0..body.map()? {
-            let key = text(body, form)?;
+            let key = texts.text(body)?;
             let mut value = *body;
-            let value_size = text_size(body, form)?;
+            let value_size = texts.size(body)?;
             referred += key.len() + value_size;
             if matches!(key, b"_dd.span_links" | b"events") {
                 // JSON, which becomes links and events: no more of them than braces.
-                let braces = memchr::memchr_iter(b'{', text(&mut value, form)?).count();
+                let braces = memchr::memchr_iter(b'{', texts.text(&mut value)?).count();
                 self.weight += limits::EVENT_WEIGHT * braces as u64;
             }
         }
-        if let Form::Array { .. } = form {
+        if T::ARE_SHARED {
             self.weight += referred as u64 / 8;
         }
         self.meta = Some(map);
@@ -133,7 +230,11 @@ impl<'a> RawSpan<'a> {
     }
 
     #[inline]
-    fn read_metrics(&mut self, body: &mut Reader<'a>, form: Form<'a>) -> Result<(), ReadError> {
+    fn read_metrics<T: Texts<'a>>(
+        &mut self,
+        body: &mut Reader<'a>,
+        texts: T,
+    ) -> Result<(), ReadError> {
         if body.take_nil() {
             self.metrics = None;
             return Ok(());
@@ -142,12 +243,12 @@ impl<'a> RawSpan<'a> {
         let mut referred = 0;
         for _ in 0..body.map()? {
             // Java's tracer has text for a key here, where all others have a reference.
-            referred += text_size(body, form)?;
+            referred += texts.size(body)?;
             if !body.take_nil() {
                 body.number()?;
             }
         }
-        if let Form::Array { .. } = form {
+        if T::ARE_SHARED {
             self.weight += referred as u64 / 8;
         }
         self.metrics = Some(map);
@@ -211,7 +312,7 @@ pub fn each_meta<'a>(
 ) {
     let Some(mut map) = map else { return };
     for _ in 0..map.map().unwrap_or_default() {
-        let (Ok(key), Ok(value)) = (text(&mut map, form), text(&mut map, form)) else { return };
+        let (Ok(key), Ok(value)) = (form.text(&mut map), form.text(&mut map)) else { return };
         visit(key, value);
     }
 }
@@ -224,7 +325,7 @@ pub fn each_metric<'a>(
 ) {
     let Some(mut map) = map else { return };
     for _ in 0..map.map().unwrap_or_default() {
-        let Ok(key) = text(&mut map, form) else { return };
+        let Ok(key) = form.text(&mut map) else { return };
         if map.take_nil() {
             continue;
         }
@@ -386,47 +487,6 @@ impl<'a> TypedMembers<'a> {
             Some(4) => self.array.unwrap_or(Typed::NO_VALUES),
             _ => self.last,
         }
-    }
-}
-
-/// Text as the form has it. Nil is no text.
-#[inline]
-fn text<'a>(body: &mut Reader<'a>, form: Form<'a>) -> Result<&'a [u8], ReadError> {
-    let Form::Array { payload, texts } = form else { return super::optional_text(body) };
-    let Some((start, size)) = referred(body, texts)? else { return super::optional_text(body) };
-    Ok(payload.get(start..start + size).unwrap_or_default())
-}
-
-/// The size of a text that nobody looks at: what v0.5 refers to is not fetched.
-#[inline]
-fn text_size(body: &mut Reader<'_>, form: Form<'_>) -> Result<usize, ReadError> {
-    if let Form::Array { texts, .. } = form
-        && let Some((_, size)) = referred(body, texts)?
-    {
-        return Ok(size);
-    }
-    super::optional_text(body).map(<[u8]>::len)
-}
-
-/// Where the text that a reference stands for begins in the payload, and its size. `None`: no reference comes next.
-#[inline]
-fn referred(
-    body: &mut Reader<'_>,
-    texts: &[(u32, u32)],
-) -> Result<Option<(usize, usize)>, ReadError> {
-    let at = body.place();
-    let place = match body.take_small() {
-        Some(place) => place,
-        None => match body.reference()? {
-            Some(place) => usize::try_from(place).unwrap_or(usize::MAX),
-            None => return Ok(None),
-        },
-    };
-    match texts.get(place) {
-        Some(&(start, size)) => {
-            Ok(Some((limits::size(u64::from(start)), limits::size(u64::from(size)))))
-        }
-        None => Err(ReadError { fault: Fault::DatadogTextPastEnd, at }),
     }
 }
 

@@ -21,6 +21,9 @@ impl From<ReadError> for DecodeError {
     }
 }
 
+/// An integer of 64 bits with the byte of its family.
+const WIDE_SIZE: usize = 9;
+
 type Answer<T> = Result<T, ReadError>;
 
 /// A value's kind, by its first byte.
@@ -151,8 +154,31 @@ impl<'a> Reader<'a> {
     }
 
     /// Text or bytes.
-    #[inline]
+    #[inline(always)]
     pub fn text(&mut self) -> Answer<&'a [u8]> {
+        match self.take_short_text() {
+            Some(text) => Ok(text),
+            None => self.long_text(),
+        }
+    }
+
+    /// Text below 256 bytes in its two usual forms, if one comes next. This and its like are inlined always:
+    /// where several decoders share them they become calls, which cost more than what they do.
+    #[inline(always)]
+    pub fn take_short_text(&mut self) -> Option<&'a [u8]> {
+        let (size, header) = match *self.payload.get(self.place..)? {
+            [first @ 0xa0..=0xbf, ..] => (usize::from(first & 0x1f), 1),
+            [0xd9, size, ..] => (usize::from(size), 2),
+            _ => return None,
+        };
+        let start = self.place + header;
+        let text = self.payload.get(start..start + size)?;
+        self.place = start + size;
+        Some(text)
+    }
+
+    /// Text or bytes in any form.
+    pub fn long_text(&mut self) -> Answer<&'a [u8]> {
         let (size, header) = match self.first()? {
             first @ 0xa0..=0xbf => (u64::from(first & 0x1f), 1),
             0xd9 | 0xc4 => (self.operand::<1>()?, 2),
@@ -169,7 +195,6 @@ impl<'a> Reader<'a> {
     }
 
     /// An integer of any family as 64 bits; whether it is negative tells how to read them.
-    #[inline]
     fn int(&mut self) -> Answer<(u64, bool)> {
         let first = self.first()?;
         let signed = |bits: u64, width: u32| {
@@ -197,14 +222,17 @@ impl<'a> Reader<'a> {
     /// 64 bits: a negative number is the same bits seen as signed.
     #[inline]
     pub fn unsigned(&mut self) -> Answer<u64> {
-        if let Some(bits) = self.take_wide(0xcf) {
-            return Ok(bits);
+        match self.wide() {
+            Some((_, bits)) => {
+                self.place += WIDE_SIZE;
+                Ok(bits)
+            }
+            None => self.int().map(|(bits, _)| bits),
         }
-        self.int().map(|(bits, _)| bits)
     }
 
     /// An integer below 65,536 in one of its three usual forms, if one comes next: a reference nearly always is.
-    #[inline]
+    #[inline(always)]
     pub fn take_small(&mut self) -> Option<usize> {
         let (number, size) = match *self.payload.get(self.place..)? {
             [first @ 0x00..=0x7f, ..] => (usize::from(first), 1),
@@ -224,18 +252,21 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The eight bytes behind this family's byte, if both come next: what ids and times nearly always are.
-    #[inline]
-    fn take_wide(&mut self, family: u8) -> Option<u64> {
-        let (&first, bits) = self.payload.get(self.place..)?.first_chunk::<9>()?.split_first()?;
-        let bits = <[u8; 8]>::try_from(bits).ok().filter(|_| first == family)?;
-        self.place += 9;
-        Some(u64::from_be_bytes(bits))
+    /// An integer of 64 bits with its family, if one comes next: what ids and times nearly always are.
+    #[inline(always)]
+    fn wide(&self) -> Option<(u8, u64)> {
+        let whole = self.payload.get(self.place..)?.first_chunk::<WIDE_SIZE>()?;
+        let (&family, bits) =
+            whole.split_first().filter(|(family, _)| matches!(family, 0xcf | 0xd3))?;
+        Some((family, u64::from_be_bytes(bits.try_into().ok()?)))
     }
 
     #[inline]
     pub fn signed(&mut self) -> Answer<i64> {
-        if let Some(bits) = self.take_wide(0xd3) {
+        if let Some((family, bits)) = self.wide()
+            && (family == 0xd3 || bits <= i64::MAX.cast_unsigned())
+        {
+            self.place += WIDE_SIZE;
             return Ok(bits.cast_signed());
         }
         let at = self.place;
@@ -372,6 +403,9 @@ mod tests {
             Err(ReadError { fault: Fault::MsgpackIntegerOverLimit, at: 0 })
         );
         assert_eq!(read(&[0xd3, 0x80, 0, 0, 0, 0, 0, 0, 0], Reader::signed), Ok(i64::MIN));
+        assert_eq!(read(&[0xcf, 0x7f, 0, 0, 0, 0, 0, 0, 1], Reader::signed), Ok(0x7f << 56 | 1));
+        assert_eq!(read(&[0xce, 0xff, 0, 0, 0], Reader::signed), Ok(0xff << 24));
+        assert_eq!(read(&[0xfe], Reader::signed), Ok(-2));
         for wrong in [0xc0, 0xc2, 0xa0, 0x90, 0x80, 0xca] {
             let error = Reader::new(&[wrong, 0, 0, 0, 0]).unsigned().unwrap_err();
             assert_eq!(error.fault, Fault::MsgpackTypeWrong, "{wrong:x}");
