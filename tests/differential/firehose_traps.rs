@@ -174,6 +174,25 @@ fn a_metric_stream_is_kept_as_logs() {
     assert_eq!(rows[0].attributes["value.sum"], 20.0);
 }
 
+/// A message is looked for wherever an object begins, and is one only where it ends well.
+#[test]
+fn messages_stand_among_other_documents() {
+    let message = DATA_MESSAGE.replace('\n', " ");
+    let other = r#"{"messageType":"x","message":"b"}"#;
+    let events = ["first\n", r#"{"json":"text"}"#];
+    let broken = format!(r#"{{"messageType":{message}"#);
+    let record = format!(r#"{{"message":"a"}}{message}{other}{broken}"#);
+    let found = rows(&[record.as_bytes()]);
+    assert_eq!(bodies(&found), [&["a"][..], &events, &["b", &*broken]].concat());
+    assert_eq!(reason(&found[4]), "the JSON text breaks off");
+
+    let record =
+        format!("{{\"message\":\"a\"}}{message}{other}\n[{message}]\n{message} text\n{message}");
+    let spoiled = format!("{message} text");
+    let expected = [&["a"][..], &events, &["b"], &events, &[&*spoiled], &events].concat();
+    assert_eq!(bodies(&rows(&[record.as_bytes()])), expected);
+}
+
 /// Length-delimited protobuf: the OpenTelemetry formats of a metric stream.
 #[test]
 fn binary_records_are_kept_as_they_came() {

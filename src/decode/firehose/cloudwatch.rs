@@ -33,23 +33,30 @@ pub(super) struct Message<'a> {
 pub(super) struct Event<'a> {
     id: Str<'a>,
     pub message: Str<'a>,
-    pub time_nanos: Option<i64>,
+    /// Digits of milliseconds; only who stores the event makes a number of them.
+    millis: &'a [u8],
     /// JSON text of an object.
     extracted: Option<&'a [u8]>,
 }
 
 impl<'a> Message<'a> {
-    pub fn read(document: &'a [u8]) -> Option<Self> {
-        memmem::find(document, b"\"messageType\"")?;
-        Self::read_members(document).ok().flatten()
+    /// Where, from `start` on, the member stands that every message has.
+    pub fn mark(text: &[u8], start: usize) -> Option<usize> {
+        memmem::find(text.get(start..)?, b"\"messageType\"").map(|place| start + place)
     }
 
-    fn read_members(document: &'a [u8]) -> Result<Option<Self>, ReadError> {
+    /// The message that the object at `start` is, and where it ends.
+    pub fn read(text: &'a [u8], start: usize) -> Option<(Self, usize)> {
+        let mut reader = Reader::at(text, start);
+        let message = Self::read_members(&mut reader).ok().flatten()?;
+        Some((message, reader.place()))
+    }
+
+    fn read_members(reader: &mut Reader<'a>) -> Result<Option<Self>, ReadError> {
         let (mut is_first, mut is_whole, mut is_data) = (true, true, None);
         let empty = Str::default();
         let mut message =
             Self { owner: empty, group: empty, stream: empty, events: None, event_count: 0 };
-        let mut reader = Reader::at(document, 0);
         reader.begin_object()?;
         while let Some(key) = reader.next_key(&mut is_first)? {
             let is_text = reader.peek() == Some(b'"');
@@ -66,12 +73,12 @@ impl<'a> Message<'a> {
                     continue;
                 }
                 b"logEvents" if reader.peek() == Some(b'[') => {
-                    message.events = Some(reader);
+                    message.events = Some(*reader);
                     reader.begin_array()?;
                     let mut is_first = true;
                     message.event_count = 0;
                     while reader.next_element(&mut is_first)? {
-                        is_whole &= Event::read(&mut reader)?.is_some();
+                        is_whole &= Event::read(reader)?.is_some();
                         message.event_count += 1;
                     }
                     continue;
@@ -144,6 +151,10 @@ impl Values for One<'_> {
 }
 
 impl<'a> Event<'a> {
+    pub fn time_nanos(&self) -> Option<i64> {
+        from_millis(self.millis)
+    }
+
     /// `None` if it is JSON, but no event.
     fn read(reader: &mut Reader<'a>) -> Result<Option<Self>, ReadError> {
         if reader.peek() != Some(b'{') {
@@ -162,7 +173,7 @@ impl<'a> Event<'a> {
                     has_message = true;
                 }
                 (b"timestamp", Some(b'-' | b'0'..=b'9')) => {
-                    event.time_nanos = from_millis(reader.number()?);
+                    event.millis = reader.number()?;
                 }
                 (b"id", Some(b'"')) => event.id = reader.string()?,
                 (b"extractedFields", Some(b'{')) => {

@@ -119,6 +119,7 @@ impl<S: RecordSink> Output<'_, S> {
         }
         let mut is_by_lines = false;
         let (mut at, mut line_end) = (0, 0);
+        let mut mark = Message::mark(record, 0);
         while let Some(start) = skip(record, at, b"\r\n") {
             // Sought once a line, however many documents stand on it.
             if start >= line_end {
@@ -133,6 +134,20 @@ impl<S: RecordSink> Output<'_, S> {
             let bounds = if is_by_lines { line } else { record };
             let kind = record.get(first).copied();
             let mut reason: Option<&dyn Display> = None;
+            // Sought once a message, however many objects stand before it.
+            if mark.is_some_and(|place| place < first) {
+                mark = Message::mark(record, first);
+            }
+            // A message is read without its end being sought before.
+            if kind == Some(b'{')
+                && mark.is_some_and(|place| place < bounds.len())
+                && let Some((message, end)) = Message::read(bounds, first)
+                && ends_well(record, end)
+            {
+                self.take_message(&message);
+                at = end;
+                continue;
+            }
             if matches!(kind, Some(b'{' | b'[')) {
                 let end = container_end(bounds, first);
                 if let Some(end) = end.filter(|&end| ends_well(record, end))
@@ -179,7 +194,8 @@ impl<S: RecordSink> Output<'_, S> {
     }
 
     fn take_object(&mut self, object: &[u8]) {
-        if let Some(message) = Message::read(object) {
+        let message = Message::mark(object, 0).and_then(|_| Message::read(object, 0));
+        if let Some((message, _)) = message {
             return self.take_message(&message);
         }
         if object.len() > limits::JSON_RECORD_SIZE_MAX {
@@ -223,7 +239,7 @@ impl<S: RecordSink> Output<'_, S> {
             let attributes = EventAttributes { event, request: context.attribute };
             let body = event.message.text();
             let log = context.log(Value::Text(Text(&body)), &attributes);
-            sink.log(&Log { time_nanos: event.time_nanos.unwrap_or(log.time_nanos), ..log });
+            sink.log(&Log { time_nanos: event.time_nanos().unwrap_or(log.time_nanos), ..log });
             sink.keep();
         });
     }
